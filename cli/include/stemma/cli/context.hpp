@@ -1,0 +1,61 @@
+#pragma once
+
+#include "stemma/core/activity.hpp"
+#include "stemma/core/cancel.hpp"
+#include "stemma/core/clock.hpp"
+#include "stemma/core/log.hpp"
+#include "stemma/lineage/store.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace stemma::cli {
+
+enum class Format { table, json, ndjson, csv, dot };
+
+/// What `stemma.yaml` says; see docs/configuration.md.
+struct Settings {
+    std::vector<std::string> image_allow; ///< folders that backing files may lie in
+};
+
+/// Everything a command may touch of the world. Lives as long as the process.
+class Context {
+public:
+    Context(const Clock& clock, Log& log, Progress& progress, const Cancel& cancel)
+        : clock_(clock),
+          log_(log),
+          progress_(progress),
+          cancel_(cancel)
+    {
+    }
+
+    [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
+    [[nodiscard]] Log& log() noexcept { return log_; }
+    [[nodiscard]] Progress& progress() noexcept { return progress_; }
+    [[nodiscard]] const Cancel& cancel() const noexcept { return cancel_; }
+
+    Format format = Format::table;
+    bool colour = false; ///< on standard output
+    bool quiet = false;
+    std::string store_url; ///< resolved from --store, STEMMA_STORE, .stemma/ or the state folder
+    std::filesystem::path state_folder; ///< beside the store: images/, snapshots/, spool/
+    Settings settings;
+
+    /// The store, opened at first use; reading commands never create one.
+    lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);
+
+    /// Writes to standard output; a reader that went away ends the command quietly.
+    void out(std::string_view text);
+
+private:
+    const Clock& clock_;
+    Log& log_;
+    Progress& progress_;
+    const Cancel& cancel_;
+    std::unique_ptr<lineage::Store> store_;
+    lineage::Store::Mode store_mode_ = lineage::Store::Mode::read;
+};
+
+} // namespace stemma::cli

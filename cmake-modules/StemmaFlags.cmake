@@ -1,0 +1,23 @@
+# stemma_flags: warnings and, by option, sanitizers or coverage; linked PRIVATE by every target.
+add_library(stemma_flags INTERFACE)
+
+target_compile_options(stemma_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:
+        -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
+        -Wnon-virtual-dtor -Woverloaded-virtual -Wsuggest-override -Wcast-align -Wformat=2
+        -Wextra-semi -Wundef -Wdouble-promotion -Wvla>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:
+        -Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wno-restrict>)
+
+set(STEMMA_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+if(STEMMA_SANITIZE)
+    target_compile_options(stemma_flags INTERFACE
+        -fsanitize=${STEMMA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(stemma_flags INTERFACE -fsanitize=${STEMMA_SANITIZE})
+endif()
+
+option(STEMMA_COVERAGE "Count executed lines (gcov)" OFF)
+if(STEMMA_COVERAGE)
+    target_compile_options(stemma_flags INTERFACE --coverage)
+    target_link_options(stemma_flags INTERFACE --coverage)
+endif()
