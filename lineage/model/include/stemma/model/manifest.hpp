@@ -21,8 +21,8 @@
 ///      "holes":[{"pid","program","reason"}…],
 ///      "run":{"finished","id","machine","root","started","user"},
 ///      "schema":"stemma.manifest/1",
-///      "steps":[{"argv":[…],"cwd","exit","inputs":[file…],"kind","output_names":null,
-///                "outputs":[file…],"target","tool"}…]}
+///      "steps":[{"argv":[…],"cwd","exit","inputs":[file…],"kind","outputs":[file…],
+///                "target","tool"}…]}
 ///
 /// `files` is the dictionary, sorted by (repo, path, sha256); steps, artifacts refer to it by index.
 /// Steps are sorted by their first output, then argv. Everything that differs between two equal
