@@ -21,6 +21,8 @@ struct Option {
 
 /// A parsed command line: what was given, by option name, and the other words in order.
 class Args {
+    friend class ArgsReader;
+
 public:
     /// Accepts "--name value", "--name=value", "-nvalue", "-n value", "--no-name" for switches that
     /// are declared as such, options after words, and "--" that ends options.

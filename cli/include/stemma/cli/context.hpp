@@ -1,5 +1,6 @@
 #pragma once
 
+#include "stemma/cli/settings.hpp"
 #include "stemma/core/activity.hpp"
 #include "stemma/core/cancel.hpp"
 #include "stemma/core/clock.hpp"
@@ -15,19 +16,11 @@ namespace stemma::cli {
 
 enum class Format { table, json, ndjson, csv, dot };
 
-/// What `stemma.yaml` says; see docs/configuration.md.
-struct Settings {
-    std::vector<std::string> image_allow; ///< folders that backing files may lie in
-};
-
 /// Everything a command may touch of the world. Lives as long as the process.
 class Context {
 public:
     Context(const Clock& clock, Log& log, Progress& progress, const Cancel& cancel)
-        : clock_(clock),
-          log_(log),
-          progress_(progress),
-          cancel_(cancel)
+        : clock_(clock), log_(log), progress_(progress), cancel_(cancel)
     {
     }
 
@@ -45,6 +38,9 @@ public:
 
     /// The store, opened at first use; reading commands never create one.
     lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);
+
+    /// The folder of the store's files (images, snapshots, locks), made when missing.
+    std::filesystem::path make_state_folder(std::string_view name);
 
     /// Writes to standard output; a reader that went away ends the command quietly.
     void out(std::string_view text);

@@ -1,0 +1,53 @@
+#include "stemma/cli/context.hpp"
+
+#include "stemma/core/error.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace stemma::cli {
+
+lineage::Store& Context::store(lineage::Store::Mode mode)
+{
+    const bool too_weak = store_ && mode == lineage::Store::Mode::write && store_mode_ != mode;
+    if (!store_ || too_weak) {
+        const bool is_file = store_url.find("://") == std::string::npos;
+        if (mode == lineage::Store::Mode::write && is_file) {
+            std::error_code ignored;
+            std::filesystem::create_directories(state_folder, ignored);
+        }
+        store_ = lineage::Store::open(store_url, mode, clock_, log_);
+        store_mode_ = mode;
+    }
+    return *store_;
+}
+
+std::filesystem::path Context::make_state_folder(std::string_view name)
+{
+    auto folder = state_folder / name;
+    std::error_code failure;
+    std::filesystem::create_directories(folder, failure);
+    if (failure) {
+        throw system_error(failure.value(), fmt::format("make the folder {}", folder.string()));
+    }
+    return folder;
+}
+
+void Context::out(std::string_view text)
+{
+    while (!text.empty()) {
+        const auto done = ::write(STDOUT_FILENO, text.data(), text.size());
+        if (done < 0 && errno == EPIPE) {
+            ::signal(SIGPIPE, SIG_DFL); // end as every filter does when its reader went away
+            ::raise(SIGPIPE);
+        }
+        if (done < 0 && errno != EINTR) {
+            throw system_error(errno, "write to standard output");
+        }
+        text.remove_prefix(static_cast<std::size_t>(done < 0 ? 0 : done));
+    }
+}
+
+} // namespace stemma::cli
