@@ -1,0 +1,88 @@
+#include "stemma/core/process.hpp"
+#include "stemma/core/text.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace stemma;
+
+TEST_CASE("splitting keeps empty parts, words do not")
+{
+    CHECK(split("a,,b", ',') == std::vector<std::string_view>{"a", "", "b"});
+    CHECK(split("", ',').size() == 1);
+    CHECK(split_words("  a\t b ") == std::vector<std::string_view>{"a", "b"});
+    CHECK(split_lines("a\r\nb\n\nc") == std::vector<std::string_view>{"a", "b", "", "c"});
+}
+
+TEST_CASE("hexadecimal and base64 go both ways for every byte")
+{
+    std::string bytes;
+    for (int i = 0; i < 256; ++i) {
+        bytes += static_cast<char>(i);
+        CHECK(from_hex(to_hex(bytes)) == bytes);
+        CHECK(from_base64(to_base64(bytes)) == bytes);
+    }
+    CHECK(to_base64(bytes) + "\n" == run({.argv = {"base64", "-w0"}, .input = bytes}).out + "\n");
+    CHECK_FALSE(from_hex("abc"));
+    CHECK_FALSE(from_base64("a=bc"));
+    CHECK_FALSE(from_base64("abc"));
+}
+
+TEST_CASE("UTF-8 is told from what only looks like it")
+{
+    CHECK(is_utf8("plain, é, 語, 😀"));
+    CHECK_FALSE(is_utf8("\xc0\x80"));         // overlong
+    CHECK_FALSE(is_utf8("\xed\xa0\x80"));     // surrogate
+    CHECK_FALSE(is_utf8("\xf4\x90\x80\x80")); // beyond U+10FFFF
+    CHECK_FALSE(is_utf8("\xe8\xaa"));         // cut
+    CHECK(printable("a\nb\x1b\xff") == "a\\nb\\x1b\\xff");
+    CHECK(display_width("語é") == 3);
+}
+
+TEST_CASE("globs match as a shell's do")
+{
+    CHECK(glob_match("*.cpp", "a.cpp"));
+    CHECK(glob_match("host-[0-9]?", "host-42"));
+    CHECK_FALSE(glob_match("host-[!0-9]", "host-4"));
+    CHECK(glob_match("a\\*b", "a*b"));
+    CHECK_FALSE(glob_match("a\\*b", "axb"));
+    CHECK(glob_match("[", "["));
+    CHECK(glob_match("/etc/**", "/etc/a/b", true));
+    CHECK(glob_match("/etc/**/b", "/etc/b", true));
+    CHECK(glob_match("/etc/**/b", "/etc/x/y/b", true));
+    CHECK_FALSE(glob_match("/etc/*", "/etc/a/b", true));
+    CHECK(glob_match("/etc/*/b", "/etc/a/b", true));
+    CHECK_FALSE(glob_match("/etc/?", "/etc//", true));
+}
+
+TEST_CASE("a hostile glob does not take for ever")
+{
+    std::string pattern;
+    for (int i = 0; i < 200; ++i) {
+        pattern += "*a";
+    }
+    CHECK_FALSE(glob_match(pattern + "b", std::string(5000, 'a')));
+}
+
+TEST_CASE("a slip finds its word, nonsense finds none")
+{
+    const std::vector<std::string> words = {"memory_mib", "vcpus", "image"};
+    CHECK(nearest("memroy_mib", words) == "memory_mib");
+    CHECK(nearest("imag", words) == "image");
+    CHECK_FALSE(nearest("zzzzzz", words));
+}
+
+TEST_CASE("a quoted word is one word to a shell")
+{
+    for (const std::string word : {"plain", "", "a b", "it's", "$(x)", "a\nb", "-"}) {
+        CHECK(run({.argv = {"sh", "-c", "printf %s " + shell_quote(word)}}).out == word);
+    }
+}
+
+TEST_CASE("unsigned numbers are whole or nothing")
+{
+    CHECK(parse_unsigned("18446744073709551615") == 18446744073709551615ULL);
+    CHECK_FALSE(parse_unsigned("18446744073709551616"));
+    CHECK_FALSE(parse_unsigned("+1"));
+    CHECK_FALSE(parse_unsigned("1 "));
+    CHECK_FALSE(parse_unsigned(""));
+}
