@@ -1,8 +1,8 @@
 #include "stemma/cli/command.hpp"
 
-#include "commands/groups.hpp"
-
 #include <iterator>
+
+#include "commands/groups.hpp"
 
 namespace stemma::cli {
 

@@ -19,8 +19,9 @@ std::string amount(std::uint64_t done, std::uint64_t total, const std::string& u
     if (unit == "bytes") {
         constexpr double mib = 1024.0 * 1024.0;
         const double shown = static_cast<double>(done) / mib;
-        return total == 0 ? fmt::format("{:.1f} MiB", shown)
-                          : fmt::format("{:.1f}/{:.1f} MiB", shown, static_cast<double>(total) / mib);
+        return total == 0
+                   ? fmt::format("{:.1f} MiB", shown)
+                   : fmt::format("{:.1f}/{:.1f} MiB", shown, static_cast<double>(total) / mib);
     }
     return total == 0 ? fmt::format("{} {}", done, unit)
                       : fmt::format("{}/{} {}", done, total, unit);
@@ -34,9 +35,9 @@ void put(std::string_view text) noexcept
 } // namespace
 
 Progress::Progress(ProgressMode mode)
-    : style_(mode == ProgressMode::none ? Style::none
+    : style_(mode == ProgressMode::none                                        ? Style::none
              : mode == ProgressMode::automatic && ::isatty(STDERR_FILENO) == 1 ? Style::line
-                                                                              : Style::plain),
+                                                                               : Style::plain),
       last_drawn_(std::chrono::steady_clock::now())
 {
 }

@@ -14,10 +14,7 @@ using std::chrono::microseconds;
 /// Reads fixed-width decimal fields from the front of a text.
 class FieldReader {
 public:
-    explicit FieldReader(std::string_view text)
-        : text_(text)
-    {
-    }
+    explicit FieldReader(std::string_view text) : text_(text) {}
 
     std::optional<int> digits(std::size_t width)
     {

@@ -133,8 +133,14 @@ std::optional<Digest> Digest::from_hex(std::string_view text) noexcept
 }
 
 Sha256::Sha256() noexcept
-    : state_{0x6a09e667U, 0xbb67ae85U, 0x3c6ef372U, 0xa54ff53aU,
-             0x510e527fU, 0x9b05688cU, 0x1f83d9abU, 0x5be0cd19U},
+    : state_{0x6a09e667U,
+             0xbb67ae85U,
+             0x3c6ef372U,
+             0xa54ff53aU,
+             0x510e527fU,
+             0x9b05688cU,
+             0x1f83d9abU,
+             0x5be0cd19U},
       block_{}
 {
 }
@@ -166,8 +172,7 @@ Digest Sha256::finish() noexcept
 }
 
 Sha1::Sha1() noexcept
-    : state_{0x67452301U, 0xefcdab89U, 0x98badcfeU, 0x10325476U, 0xc3d2e1f0U},
-      block_{}
+    : state_{0x67452301U, 0xefcdab89U, 0x98badcfeU, 0x10325476U, 0xc3d2e1f0U}, block_{}
 {
 }
 

@@ -31,9 +31,7 @@ std::string_view to_string(ErrorCode code) noexcept
 }
 
 Error::Error(ErrorCode code, std::string message, std::string hint)
-    : code_(code),
-      message_(std::move(message)),
-      hint_(std::move(hint))
+    : code_(code), message_(std::move(message)), hint_(std::move(hint))
 {
 }
 

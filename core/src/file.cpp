@@ -61,10 +61,10 @@ void write_all(int fd, std::string_view data, std::string_view name)
     }
 }
 
-NewFile::NewFile(fs::path path, mode_t mode)
-    : path_(std::move(path))
+NewFile::NewFile(fs::path path, mode_t mode) : path_(std::move(path))
 {
-    std::string pattern = (path_.parent_path() / ("." + path_.filename().string() + ".XXXXXX")).string();
+    std::string pattern =
+        (path_.parent_path() / ("." + path_.filename().string() + ".XXXXXX")).string();
     const int fd = ::mkostemp(pattern.data(), O_CLOEXEC);
     if (fd < 0) {
         throw system_error(errno, fmt::format("write {}", path_.string()));

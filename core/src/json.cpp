@@ -62,8 +62,9 @@ Json parse_json(std::string_view text, std::string_view name)
         return Json::parse(text.begin(), text.end(), watch);
     } catch (const Json::parse_error& failure) {
         const auto at = position_of(text, failure.byte == 0 ? 0 : failure.byte - 1);
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("{}: line {}, column {}: not valid JSON", name, at.line, at.column));
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format("{}: line {}, column {}: not valid JSON", name, at.line, at.column));
     } catch (const Json::exception& failure) {
         throw Error(ErrorCode::corrupt, fmt::format("{}: {}", name, failure.what()));
     }

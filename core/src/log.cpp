@@ -13,11 +13,7 @@ bool NullLog::wants(LogLevel) const noexcept
     return false;
 }
 
-StderrLog::StderrLog(LogLevel threshold, bool colour)
-    : threshold_(threshold),
-      colour_(colour)
-{
-}
+StderrLog::StderrLog(LogLevel threshold, bool colour) : threshold_(threshold), colour_(colour) {}
 
 bool StderrLog::wants(LogLevel level) const noexcept
 {

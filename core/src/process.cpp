@@ -59,12 +59,15 @@ std::string hint_for_program(std::string_view name)
         std::string_view program;
         std::string_view package;
     };
-    static constexpr std::array known = {
-        Known{"qemu-img", "qemu-utils"},          Known{"qemu-nbd", "qemu-utils"},
-        Known{"qemu-system-x86_64", "qemu-system-x86"}, Known{"e2fsck", "e2fsprogs"},
-        Known{"git", "git"},                      Known{"dpkg-deb", "dpkg"},
-        Known{"guestfish", "libguestfs-tools"},   Known{"dot", "graphviz"},
-        Known{"qemu-storage-daemon", "qemu-system-common"}};
+    static constexpr std::array known = {Known{"qemu-img", "qemu-utils"},
+                                         Known{"qemu-nbd", "qemu-utils"},
+                                         Known{"qemu-system-x86_64", "qemu-system-x86"},
+                                         Known{"e2fsck", "e2fsprogs"},
+                                         Known{"git", "git"},
+                                         Known{"dpkg-deb", "dpkg"},
+                                         Known{"guestfish", "libguestfs-tools"},
+                                         Known{"dot", "graphviz"},
+                                         Known{"qemu-storage-daemon", "qemu-system-common"}};
     for (const auto& row : known) {
         if (row.program == name) {
             return fmt::format("apt-get install {}", row.package);
@@ -149,7 +152,8 @@ pid_t launch_process(Launch launch)
 /// Appends what is there; false at the end of the stream.
 bool drain(int fd, std::string& into, std::size_t limit)
 {
-    std::array<char, 65536> buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+    std::array<char, 65536>
+        buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
     const auto got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0) {
         return errno == EINTR || errno == EAGAIN;
@@ -284,9 +288,8 @@ CommandResult run(const Command& command)
     launch.arguments = command.argv;
     launch.environment = merged_environment(command.environment);
     launch.folder = command.folder;
-    launch.streams = {command.input.empty() ? -1 : in.read_end.get(),
-                      out.write_end.get(),
-                      err.write_end.get()};
+    launch.streams = {
+        command.input.empty() ? -1 : in.read_end.get(), out.write_end.get(), err.write_end.get()};
     // A child that ends without reading must not end us.
     ::signal(SIGPIPE, SIG_IGN);
     ::fcntl(in.write_end.get(), F_SETFL, O_NONBLOCK);
@@ -298,11 +301,8 @@ CommandResult run(const Command& command)
         in.write_end.reset();
     }
     CommandResult result;
-    Conversation(command,
-                 child,
-                 std::move(in.write_end),
-                 std::move(out.read_end),
-                 std::move(err.read_end))
+    Conversation(
+        command, child, std::move(in.write_end), std::move(out.read_end), std::move(err.read_end))
         .hold(result);
     result.exit = child.wait();
     if (command.cancel != nullptr) {
@@ -322,11 +322,9 @@ CommandResult run_checked(const Command& command)
             tail += "\n  ";
             tail += printable(lines[i]);
         }
-        throw Error(ErrorCode::io,
-                    fmt::format("{} failed: {}{}",
-                                shell_join(command.argv),
-                                result.exit.describe(),
-                                tail));
+        throw Error(
+            ErrorCode::io,
+            fmt::format("{} failed: {}{}", shell_join(command.argv), result.exit.describe(), tail));
     }
     return result;
 }
@@ -360,10 +358,7 @@ Child::~Child()
     }
 }
 
-Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1))
-{
-}
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
 
 Child& Child::operator=(Child&& other) noexcept
 {

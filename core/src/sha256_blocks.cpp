@@ -107,8 +107,8 @@ blocks_sha_ni(std::uint32_t* state, const std::uint8_t* data, std::size_t count)
         }
         for (int quad = 0; quad < 16; ++quad) {
             const __m128i current = w[quad & 3];
-            const __m128i constant = _mm_load_si128(
-                reinterpret_cast<const __m128i*>(round_constants.data()) + quad);
+            const __m128i constant =
+                _mm_load_si128(reinterpret_cast<const __m128i*>(round_constants.data()) + quad);
             __m128i sum = _mm_add_epi32(current, constant);
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             sum = _mm_shuffle_epi32(sum, 0x0E);

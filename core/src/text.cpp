@@ -349,8 +349,7 @@ bool glob_match(std::string_view pattern, std::string_view text, bool path_aware
     std::size_t p = 0;
     std::size_t t = 0;
     const auto go_back = [&] {
-        if (star.pattern != std::string_view::npos &&
-            !(path_aware && text[star.text] == '/')) {
+        if (star.pattern != std::string_view::npos && !(path_aware && text[star.text] == '/')) {
             p = star.pattern;
             t = ++star.text;
             return true;

@@ -85,8 +85,9 @@ struct Converter {
             const auto& key = entry.first.Scalar();
             const auto [place, fresh] = seen.emplace(key, entry.first.Mark().line + 1);
             if (!fresh) {
-                refuse(entry.first.Mark(),
-                       fmt::format("key '{}' is here twice (first in line {})", key, place->second));
+                refuse(
+                    entry.first.Mark(),
+                    fmt::format("key '{}' is here twice (first in line {})", key, place->second));
             }
             value.members.emplace_back(key, convert<Value>(entry.second, depth + 1));
         }

@@ -31,14 +31,16 @@ std::string first_word(const std::string& text)
 
 TEST_CASE("SHA-256 of FIPS 180-4's examples")
 {
-    CHECK(sha256("abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK(sha256("abc").hex() ==
+          "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     CHECK(sha256("").hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 TEST_CASE("digests equal sha256sum and git hash-object at every length around a block")
 {
     const TemporaryFolder folder("digest");
-    for (const std::size_t size : {0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 128, 4096, 300000}) {
+    for (const auto size : std::initializer_list<std::size_t>{
+             0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 128, 4096, 300000}) {
         const auto bytes = bytes_of(size, static_cast<unsigned>(size));
         const auto path = (folder.path() / std::to_string(size)).string();
         write_file(path, bytes);
@@ -80,8 +82,14 @@ TEST_CASE("the portable code gives what the processor's instructions give")
     }
     CHECK(portable == twice);
     // sha256() uses the instructions where there are any; padding makes this a whole message.
-    std::array<std::uint32_t, 8> initial = {0x6a09e667U, 0xbb67ae85U, 0x3c6ef372U, 0xa54ff53aU,
-                                            0x510e527fU, 0x9b05688cU, 0x1f83d9abU, 0x5be0cd19U};
+    std::array<std::uint32_t, 8> initial = {0x6a09e667U,
+                                            0xbb67ae85U,
+                                            0x3c6ef372U,
+                                            0xa54ff53aU,
+                                            0x510e527fU,
+                                            0x9b05688cU,
+                                            0x1f83d9abU,
+                                            0x5be0cd19U};
     std::string padded = "abc\x80";
     padded.resize(63, '\0');
     padded += static_cast<char>(24);

@@ -62,8 +62,7 @@ TEST_CASE("reading is bounded and knows folders from files")
     const TemporaryFolder folder("file");
     write_file(folder.path() / "ten", "0123456789");
     CHECK(read_file(folder.path() / "ten", 10) == "0123456789");
-    CHECK(error_of([&] { read_file(folder.path() / "ten", 9); })->code() ==
-          ErrorCode::unsupported);
+    CHECK(error_of([&] { read_file(folder.path() / "ten", 9); })->code() == ErrorCode::unsupported);
     CHECK(error_of([&] { read_file(folder.path() / "none"); })->code() == ErrorCode::not_found);
     CHECK(error_of([&] { read_file(folder.path()); }));
     CHECK_FALSE(read_file("/proc/self/status").empty());

@@ -8,7 +8,8 @@ using stemma::support::error_of;
 
 TEST_CASE("canonical JSON has sorted keys and no blanks")
 {
-    CHECK(canonical_json(parse_json(R"({ "b": [1, 2], "a": null })", "x")) == R"({"a":null,"b":[1,2]})");
+    CHECK(canonical_json(parse_json(R"({ "b": [1, 2], "a": null })", "x")) ==
+          R"({"a":null,"b":[1,2]})");
 }
 
 TEST_CASE("a JSON text cut at any byte is refused with its place")

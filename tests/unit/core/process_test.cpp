@@ -62,7 +62,9 @@ TEST_CASE("a requested stop ends the command and says so")
 
 TEST_CASE("a failing command's last words are in the error")
 {
-    const auto error = error_of([] { run_checked({.argv = {"sh", "-c", "echo why >&2; exit 1"}}); });
+    const auto error = error_of([] {
+        run_checked({.argv = {"sh", "-c", "echo why >&2; exit 1"}});
+    });
     REQUIRE(error);
     CHECK(error->message().find("why") != std::string::npos);
 }

@@ -18,8 +18,8 @@ struct Example {
 /// this row; the function only acts.
 struct Command {
     std::string_view name;
-    std::string_view summary;  ///< one line, no full stop
-    std::string_view synopsis; ///< what follows the name: "SEL… [--to KIND]"
+    std::string_view summary;     ///< one line, no full stop
+    std::string_view synopsis;    ///< what follows the name: "SEL… [--to KIND]"
     std::string_view description; ///< paragraphs separated by an empty line
     std::vector<Option> options;  ///< without the global ones
     std::vector<Example> examples;

@@ -78,7 +78,9 @@ namespace detail {
 /// True when SHA-256 runs on the processor's own instructions.
 bool sha256_is_accelerated() noexcept;
 /// The portable code, callable on any processor, so that a test can compare both.
-void sha256_blocks_portable(std::uint32_t* state, const std::uint8_t* data, std::size_t count) noexcept;
+void sha256_blocks_portable(std::uint32_t* state,
+                            const std::uint8_t* data,
+                            std::size_t count) noexcept;
 } // namespace detail
 
 } // namespace stemma

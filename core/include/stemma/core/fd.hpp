@@ -1,9 +1,9 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <utility>
-
-#include <sys/types.h>
 
 namespace stemma {
 
@@ -11,15 +11,9 @@ namespace stemma {
 class Fd {
 public:
     Fd() noexcept = default;
-    explicit Fd(int fd) noexcept
-        : fd_(fd)
-    {
-    }
+    explicit Fd(int fd) noexcept : fd_(fd) {}
     ~Fd() { reset(); }
-    Fd(Fd&& other) noexcept
-        : fd_(std::exchange(other.fd_, -1))
-    {
-    }
+    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     Fd& operator=(Fd&& other) noexcept
     {
         if (this != &other) {

@@ -3,14 +3,14 @@
 #include "stemma/core/cancel.hpp"
 #include "stemma/core/fd.hpp"
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace stemma {
 
@@ -28,10 +28,10 @@ struct ExitStatus {
 [[noreturn]] void leave_like(const ExitStatus& exit) noexcept;
 
 struct Command {
-    std::vector<std::string> argv; ///< argv[0] is looked up in PATH
-    std::string folder{};          ///< working directory; empty: this one's
+    std::vector<std::string> argv;                    ///< argv[0] is looked up in PATH
+    std::string folder{};                             ///< working directory; empty: this one's
     std::map<std::string, std::string> environment{}; ///< added to this process's
-    std::string input{};           ///< given on standard input (empty: /dev/null)
+    std::string input{}; ///< given on standard input (empty: /dev/null)
     std::optional<std::chrono::milliseconds> timeout = std::nullopt; ///< then SIGKILL and `remote`
     std::size_t max_output = std::size_t{16} << 20U; ///< of each stream; the rest is dropped
     const Cancel* cancel = nullptr; ///< on request: SIGTERM, after 5 s SIGKILL, throws interrupted

@@ -63,8 +63,7 @@ private:
     struct Document;
     struct Value;
     Node(std::shared_ptr<const Document> document, const Value* value)
-        : document_(std::move(document)),
-          value_(value)
+        : document_(std::move(document)), value_(value)
     {
     }
     static const char* kind_name(const Value& value);
