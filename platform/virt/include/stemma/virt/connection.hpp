@@ -1,0 +1,141 @@
+#pragma once
+
+#include "stemma/core/error.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// NOLINTBEGIN(bugprone-reserved-identifier): the C library's own names
+struct _virConnect;
+struct _virDomain;
+// NOLINTEND(bugprone-reserved-identifier)
+
+/// libvirt with owners: every handle is released where it was received, every failure is an Error
+/// made from libvirt's code (never from its text) at the call.
+///
+///     not_found    no such domain, volume, network …
+///     conflict     it exists already, or is in the wrong state for this
+///     unsupported  this driver or hypervisor cannot do it
+///     config       libvirt refuses the XML
+///     remote       everything else: no daemon, a lost connection, authentication, QEMU failed
+namespace stemma::virt {
+
+enum class DomainState { running, paused, stopped, crashed, unknown };
+/// "running", …: the words of vm.state events.
+std::string_view to_string(DomainState state) noexcept;
+
+struct DomainStatus {
+    DomainState state = DomainState::unknown;
+    std::string reason; ///< libvirt's, in its words: "booted", "destroyed", "crashed", …
+};
+
+/// One domain of a connection. Owns its handle; keeps the connection alive.
+class Domain {
+public:
+    Domain(std::shared_ptr<_virConnect> connection, _virDomain* owned) noexcept;
+
+    [[nodiscard]] std::string name() const;
+    [[nodiscard]] std::string uuid() const;
+    [[nodiscard]] DomainStatus status() const;
+    [[nodiscard]] bool active() const;
+
+    enum class Which { now, next_start };
+    /// XML of the running domain, or of what the next start will use.
+    [[nodiscard]] std::string xml(Which which = Which::now) const;
+
+    void start() const;
+    /// Asks the guest to power off (ACPI); returns at once.
+    void ask_to_stop() const;
+    /// Pulls the plug; a domain that is not running is left alone.
+    void destroy() const;
+    /// Stops being known: with managed saves, snapshots' and checkpoints' metadata, and NVRAM.
+    void undefine() const;
+    void suspend() const;
+    void resume() const;
+
+    /// Pull or push backup (virDomainBackupBegin); checkpoint_xml may be empty.
+    void begin_backup(const std::string& backup_xml, const std::string& checkpoint_xml) const;
+    /// XML of the running backup; nullopt when there is none.
+    [[nodiscard]] std::optional<std::string> backup_xml() const;
+    /// Ends a running backup or other job; no job is no error.
+    void abort_job() const;
+
+    /// A command for the QEMU guest agent, as JSON; returns its JSON answer.
+    /// throws  not_found: this domain has no agent channel, or nothing answers there
+    [[nodiscard]] std::string agent_command(const std::string& json,
+                                            std::chrono::seconds patience) const;
+    /// A command for QEMU's own monitor (QMP), as JSON.
+    [[nodiscard]] std::string monitor_command(const std::string& json) const;
+
+    [[nodiscard]] _virDomain* raw() const noexcept { return handle_.get(); }
+
+private:
+    std::shared_ptr<_virConnect> connection_;
+    std::shared_ptr<_virDomain> handle_;
+};
+
+struct HostFacts {
+    std::string host_name;
+    std::string uuid;   ///< libvirt's host UUID; may be empty (test driver)
+    std::string driver; ///< "QEMU", "Test", …
+    std::string libvirt_version;
+    std::uint64_t memory_mib = 0;
+    unsigned cpus = 0;
+};
+
+/// A connection to one libvirt daemon (or to the driver in this process, "test:///default").
+/// Copies share it. Used from one thread at a time.
+class Connection {
+public:
+    struct Options {
+        bool read_only = false;
+        /// A dead link is noticed after about `keepalive_s * keepalive_count` seconds.
+        int keepalive_s = 2;
+        unsigned keepalive_count = 3;
+    };
+    /// Starts this process's event loop thread on first use: keepalive needs it before the
+    /// connection exists.
+    /// throws  remote: with a hint for the usual causes
+    static Connection open(const std::string& uri, const Options& options);
+    static Connection open(const std::string& uri) { return open(uri, Options{}); }
+
+    /// As it was given.
+    [[nodiscard]] const std::string& uri() const noexcept { return uri_; }
+    [[nodiscard]] bool alive() const;
+    [[nodiscard]] HostFacts facts() const;
+
+    /// All domains, running or not, in order of name.
+    [[nodiscard]] std::vector<Domain> domains() const;
+    [[nodiscard]] std::optional<Domain> find_by_uuid(const std::string& uuid) const;
+    [[nodiscard]] std::optional<Domain> find_by_name(const std::string& name) const;
+    /// Makes or replaces a persistent domain; checks the XML against libvirt's schema.
+    [[nodiscard]] Domain define(const std::string& xml) const;
+    /// Runs a domain that is forgotten when it stops.
+    [[nodiscard]] Domain create_transient(const std::string& xml) const;
+    /// XML of what a guest type can have; throws unsupported when it cannot run at all.
+    [[nodiscard]] std::string domain_capabilities(const std::string& type) const;
+
+    [[nodiscard]] _virConnect* raw() const noexcept { return handle_.get(); }
+    [[nodiscard]] const std::shared_ptr<_virConnect>& shared() const noexcept { return handle_; }
+
+private:
+    Connection(std::shared_ptr<_virConnect> handle, std::string uri);
+    std::shared_ptr<_virConnect> handle_;
+    std::string uri_;
+};
+
+/// The Error for libvirt's last failure in this thread: "cannot <what>: <libvirt's text>".
+Error last_error(std::string_view what);
+
+/// The URI without a password or user part, fit for a log and for the store.
+std::string safe_uri(std::string_view uri);
+
+/// True when the URI means a daemon on this machine (no host part) or the test driver.
+bool is_local(std::string_view uri);
+
+} // namespace stemma::virt
