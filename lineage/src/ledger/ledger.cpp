@@ -1,0 +1,212 @@
+#include "stemma/core/error.hpp"
+
+#include <algorithm>
+
+#include "../store/ids.hpp"
+#include "../store/impl.hpp"
+#include "merkle.hpp"
+
+namespace stemma::lineage {
+
+using sqlite::Blob;
+
+std::string place_of(const model::Event& event)
+{
+    return fmt::format("{}/{:020}", event.origin, event.oseq);
+}
+
+std::optional<std::string> Store::Impl::meta(std::string_view key)
+{
+    auto& row = db.cached("SELECT value FROM meta WHERE key = ?");
+    row.bind(key);
+    return row.step() ? std::optional(row.text(0)) : std::nullopt;
+}
+
+std::uint64_t Store::Impl::last_seq()
+{
+    auto& row = db.cached("SELECT ifnull(max(seq), 0) FROM event");
+    row.step();
+    const auto seq = static_cast<std::uint64_t>(row.integer(0));
+    row.reset();
+    return seq;
+}
+
+std::int64_t Store::Impl::origin_id(std::string_view name)
+{
+    auto& found = db.cached("SELECT id FROM origin WHERE name = ?");
+    found.bind(name);
+    if (found.step()) {
+        const auto id = found.integer(0);
+        found.reset();
+        return id;
+    }
+    db.cached("INSERT INTO origin(name) VALUES (?)").bind(name).run();
+    return db.last_insert_id();
+}
+
+std::uint64_t Store::Impl::last_oseq(std::string_view name)
+{
+    auto& row = db.cached("SELECT ifnull(max(oseq), 0) FROM event JOIN origin "
+                          "ON origin.id = event.origin WHERE origin.name = ?");
+    row.bind(name);
+    row.step();
+    const auto oseq = static_cast<std::uint64_t>(row.integer(0));
+    row.reset();
+    return oseq;
+}
+
+model::Event event_of_row(const sqlite::Statement& row)
+{
+    model::Event event;
+    event.at = to_time(row.integer(0));
+    event.kind = row.text(1);
+    event.origin = row.text(2);
+    event.oseq = static_cast<std::uint64_t>(row.integer(3));
+    if (row.integer(4) != 0) {
+        throw Error(ErrorCode::unsupported, "the event's body is encoded by a newer stemma");
+    }
+    event.body = parse_json(row.view(5), fmt::format("event {}/{}", event.origin, event.oseq));
+    return event;
+}
+
+model::Event Store::Impl::event_at(std::uint64_t seq)
+{
+    auto statement = db.prepare(fmt::format("SELECT {} FROM event JOIN origin ON origin.id = "
+                                            "event.origin WHERE seq = ?",
+                                            event_columns));
+    statement.bind(seq);
+    if (!statement.step()) {
+        throw Error(ErrorCode::corrupt, fmt::format("the ledger has no event {}", seq));
+    }
+    return event_of_row(statement);
+}
+
+namespace {
+
+/// True when the same event is there already.
+/// throws  conflict: another event has its identity
+bool is_duplicate(sqlite::Database& db,
+                  std::int64_t origin,
+                  const model::Event& event,
+                  const Digest& hash)
+{
+    auto& row = db.cached("SELECT hash, seq FROM event WHERE origin = ? AND oseq = ?");
+    row.bind(origin, event.oseq);
+    if (!row.step()) {
+        return false;
+    }
+    const bool same = row.view(0) == bytes_of(hash);
+    const auto seq = row.integer(1);
+    row.reset();
+    if (!same) {
+        throw Error(ErrorCode::conflict,
+                    fmt::format("origin {} says two different things as its event {} (the first is "
+                                "event {} of this ledger)",
+                                event.origin,
+                                event.oseq,
+                                seq),
+                    "the origin was restored from an old copy, or somebody forges its events");
+    }
+    return true;
+}
+
+void insert_event(sqlite::Database& db, const Placed& placed, const Digest& hash)
+{
+    db.cached("INSERT INTO event(seq, origin, oseq, at, kind, encoding, body, hash) "
+              "VALUES (?, ?, ?, ?, ?, 0, ?, ?)")
+        .bind(placed.seq,
+              placed.origin,
+              placed.event.oseq,
+              to_integer(placed.event.at),
+              placed.event.kind,
+              Blob{canonical_json(placed.event.body)},
+              Blob{bytes_of(hash)})
+        .run();
+    db.cached("INSERT INTO origin_state(origin, events, last) VALUES (?1, 1, ?2) "
+              "ON CONFLICT(origin) DO UPDATE SET events = events + 1, last = max(last, ?2)")
+        .bind(placed.origin, placed.event.oseq)
+        .run();
+}
+
+Digest digest_of_blob(std::string_view bytes)
+{
+    Digest digest;
+    if (bytes.size() != digest.bytes.size()) {
+        throw Error(ErrorCode::corrupt, "a hash of the ledger is not 32 bytes long");
+    }
+    std::copy(bytes.begin(), bytes.end(), digest.bytes.begin());
+    return digest;
+}
+
+void insert_commit(Store::Impl& store,
+                   std::uint64_t first,
+                   std::uint64_t last,
+                   std::span<const Digest> leaves)
+{
+    Digest before;
+    Commit commit;
+    {
+        auto& row =
+            store.db.cached("SELECT no, chain, recorded FROM commits ORDER BY no DESC LIMIT 1");
+        commit.no = 1;
+        // Recorded time never goes back, whatever the machine's clock does.
+        commit.recorded = store.clock.now();
+        if (row.step()) {
+            commit.no = static_cast<std::uint64_t>(row.integer(0)) + 1;
+            before = digest_of_blob(row.view(1));
+            commit.recorded = std::max(commit.recorded, to_time(row.integer(2)));
+        }
+        row.reset();
+    }
+    commit.first = first;
+    commit.last = last;
+    commit.root = merkle_root(leaves);
+    const Digest chain = chain_hash(before, commit);
+    store.db
+        .cached(
+            "INSERT INTO commits(no, first, last, recorded, root, chain) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(commit.no,
+              first,
+              last,
+              to_integer(commit.recorded),
+              Blob{bytes_of(commit.root)},
+              Blob{bytes_of(chain)})
+        .run();
+}
+
+} // namespace
+
+AppendResult Store::Impl::append(std::span<const model::Event> events)
+{
+    AppendResult result;
+    result.last_seq = last_seq();
+    const auto first = result.last_seq + 1;
+    std::vector<Digest> leaves;
+    for (const auto& event : events) {
+        const auto from = origin_id(event.origin);
+        const Digest hash = leaf_hash(model::canonical_event(event));
+        if (is_duplicate(db, from, event, hash)) {
+            ++result.duplicates;
+            continue;
+        }
+        const Placed placed{result.last_seq + 1, from, event};
+        doing(
+            [&] {
+                insert_event(db, placed, hash);
+                derive(*this, placed);
+            },
+            "recording {} {} of {}",
+            event.kind,
+            event.oseq,
+            event.origin);
+        leaves.push_back(hash);
+        ++result.fresh;
+        ++result.last_seq;
+    }
+    if (!leaves.empty()) {
+        insert_commit(*this, first, result.last_seq, leaves);
+    }
+    return result;
+}
+
+} // namespace stemma::lineage

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "stemma/core/digest.hpp"
+#include "stemma/lineage/store.hpp"
+#include "stemma/sqlite/database.hpp"
+
+#include <limits>
+
+namespace stemma::lineage {
+
+/// `until` of what has not ended.
+inline constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+
+inline std::int64_t to_integer(Time time)
+{
+    return time.time_since_epoch().count();
+}
+inline Time to_time(std::int64_t microseconds)
+{
+    return Time(std::chrono::microseconds(microseconds));
+}
+
+/// An event where it stands in the ledger, by reference.
+struct Placed {
+    std::uint64_t seq = 0;
+    std::int64_t origin = 0; ///< row of table origin
+    const model::Event& event;
+};
+
+/// Sorts equal times the same way wherever and whenever events arrive: "origin/000…oseq".
+std::string place_of(const model::Event& event);
+
+struct Store::Impl {
+    Impl(const std::string& path,
+         const sqlite::Options& options,
+         const Clock& the_clock,
+         Log& the_log)
+        : db(path, options), clock(the_clock), log(the_log)
+    {
+    }
+
+    sqlite::Database db;
+    const Clock& clock;
+    Log& log;
+    std::string origin;
+
+    /// Appends to the ledger and derives, within the caller's transaction.
+    /// returns  how many were new
+    AppendResult append(std::span<const model::Event> events);
+    std::uint64_t last_seq();
+    std::int64_t origin_id(std::string_view name);
+    std::uint64_t last_oseq(std::string_view name);
+    /// throws  corrupt: no such event, or its bytes are damaged
+    model::Event event_at(std::uint64_t seq);
+    std::optional<std::string> meta(std::string_view key);
+};
+
+/// Reads one event of `SELECT at, kind, name of origin, oseq, encoding, body`.
+model::Event event_of_row(const sqlite::Statement& row);
+inline constexpr std::string_view event_columns =
+    "event.at, event.kind, origin.name, event.oseq, event.encoding, event.body";
+
+/// Brings the derived tables from before `placed` to after it. Answers do not depend on the order
+/// in which events arrive.
+/// throws  corrupt: the body lacks what the kind promises
+void derive(Store::Impl& store, const Placed& placed);
+
+void derive_build(Store::Impl& store, const Placed& placed);
+void derive_package(Store::Impl& store, const Placed& placed);
+void derive_image(Store::Impl& store, const Placed& placed);
+void derive_host(Store::Impl& store, const Placed& placed);
+void derive_vm(Store::Impl& store, const Placed& placed);
+
+} // namespace stemma::lineage

@@ -1,0 +1,298 @@
+#include "schema.hpp"
+
+#include "stemma/core/error.hpp"
+
+#include <array>
+
+namespace stemma::lineage {
+
+namespace {
+
+/// The ledger: the only tables that cannot be made again. Times are microseconds since 1970.
+///
+/// event.body     canonical body, as `encoding` says: 0 as it is, 1 zstd
+/// event.hash     RFC 6962 leaf: sha256(0x00 || canonical event)
+/// commits.root   RFC 6962 root over the leaves of [first, last]
+/// commits.chain  sha256(0x02 || chain before || no || first || last || recorded || root)
+constexpr const char* ledger_tables = R"sql(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE origin(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE event(
+    seq INTEGER PRIMARY KEY,
+    origin INTEGER NOT NULL REFERENCES origin(id),
+    oseq INTEGER NOT NULL CHECK (oseq > 0),
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    encoding INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    UNIQUE(origin, oseq)) STRICT;
+CREATE TABLE commits(
+    no INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL UNIQUE,
+    last INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
+    root BLOB NOT NULL CHECK (length(root) = 32),
+    chain BLOB NOT NULL CHECK (length(chain) = 32)) STRICT;
+)sql";
+
+constexpr std::array append_only = {"meta", "origin", "event", "commits"};
+
+/// Everything below is derived from the ledger and can be dropped and made again.
+///
+/// A `version` is an element with one content. `build.graph` holds a build's files and steps in
+/// one dictionary-coded blob (see build_graph.hpp); `build_file` and `output` are its inverse.
+/// `image_package` is what was installed into (op 1) or removed from (op 0) an image when it was
+/// made of its `parent`. `image_listing` is what its package database says, as a difference from
+/// the one of `base`, so that the fleet's usual image, one package newer than its parent, costs a
+/// row or two. `vm_span` is the history of a VM without gaps or overlaps: [since, until) on one
+/// host with one image in one state; `until` of the present is `forever`.
+constexpr const char* derived_tables = R"sql(
+CREATE TABLE origin_state(origin INTEGER PRIMARY KEY, events INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
+CREATE TABLE repo(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE element(
+    id INTEGER PRIMARY KEY,
+    repo INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    UNIQUE(path, repo)) STRICT;
+CREATE INDEX element_by_repo ON element(repo);
+CREATE TABLE content(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER) STRICT;
+CREATE TABLE version(
+    id INTEGER PRIMARY KEY,
+    element INTEGER NOT NULL,
+    content INTEGER NOT NULL,
+    blob TEXT,
+    index_blob TEXT,
+    package TEXT,
+    UNIQUE(element, content)) STRICT;
+CREATE INDEX version_by_content ON version(content);
+CREATE INDEX version_by_blob ON version(blob) WHERE blob IS NOT NULL;
+CREATE TABLE build(
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL UNIQUE,
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    repo INTEGER NOT NULL,
+    revision TEXT,
+    branch TEXT,
+    dirty INTEGER NOT NULL,
+    holes INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    finished INTEGER NOT NULL,
+    machine TEXT NOT NULL,
+    toolchain TEXT NOT NULL,
+    graph BLOB NOT NULL) STRICT;
+CREATE INDEX build_by_revision ON build(revision);
+CREATE INDEX build_by_repo ON build(repo);
+CREATE TABLE build_file(
+    version INTEGER NOT NULL,
+    build INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    PRIMARY KEY(version, build)) WITHOUT ROWID, STRICT;
+CREATE TABLE output(
+    content INTEGER NOT NULL,
+    build INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    PRIMARY KEY(content, build, file)) WITHOUT ROWID, STRICT;
+CREATE TABLE artifact(
+    build INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    content INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    build_id TEXT,
+    PRIMARY KEY(build, file)) WITHOUT ROWID, STRICT;
+CREATE INDEX artifact_by_content ON artifact(content);
+CREATE INDEX artifact_by_name ON artifact(name);
+CREATE INDEX artifact_by_build_id ON artifact(build_id) WHERE build_id IS NOT NULL;
+CREATE TABLE package(
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB UNIQUE,
+    purl TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    arch TEXT NOT NULL,
+    known INTEGER NOT NULL) STRICT;
+CREATE INDEX package_by_name ON package(name, version, arch);
+CREATE UNIQUE INDEX package_by_listing ON package(name, version, arch) WHERE sha256 IS NULL;
+CREATE TABLE packed(
+    seq INTEGER PRIMARY KEY,
+    package INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    run TEXT,
+    file TEXT NOT NULL) STRICT;
+CREATE INDEX packed_by_package ON packed(package);
+CREATE INDEX packed_by_run ON packed(run);
+CREATE TABLE payload(
+    package INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    content INTEGER,
+    origin INTEGER,
+    link TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY(package, path, seq)) WITHOUT ROWID, STRICT;
+CREATE INDEX payload_by_content ON payload(content);
+CREATE INDEX payload_by_origin ON payload(origin) WHERE origin IS NOT NULL;
+CREATE TABLE image(
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    parent INTEGER,
+    base INTEGER,
+    listed INTEGER NOT NULL DEFAULT 0,
+    seq INTEGER,
+    at INTEGER,
+    place TEXT) STRICT;
+CREATE INDEX image_by_parent ON image(parent) WHERE parent IS NOT NULL;
+CREATE INDEX image_by_base ON image(base) WHERE base IS NOT NULL;
+CREATE TABLE image_name(
+    seq INTEGER PRIMARY KEY,
+    image INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    place TEXT NOT NULL,
+    retired INTEGER NOT NULL) STRICT;
+CREATE INDEX image_name_by_name ON image_name(name);
+CREATE INDEX image_name_by_image ON image_name(image);
+CREATE TABLE image_package(
+    image INTEGER NOT NULL,
+    package INTEGER NOT NULL,
+    op INTEGER NOT NULL,
+    PRIMARY KEY(package, image)) WITHOUT ROWID, STRICT;
+CREATE INDEX image_package_by_image ON image_package(image, package, op);
+CREATE TABLE image_listing(
+    image INTEGER NOT NULL,
+    package INTEGER NOT NULL,
+    op INTEGER NOT NULL,
+    PRIMARY KEY(package, image)) WITHOUT ROWID, STRICT;
+CREATE INDEX image_listing_by_image ON image_listing(image, package, op);
+CREATE TABLE image_file(
+    image INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    content INTEGER,
+    kind TEXT NOT NULL,
+    op INTEGER NOT NULL,
+    PRIMARY KEY(image, path)) WITHOUT ROWID, STRICT;
+CREATE INDEX image_file_by_content ON image_file(content);
+CREATE TABLE host(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE host_event(
+    seq INTEGER PRIMARY KEY,
+    host INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL) STRICT;
+CREATE INDEX host_event_by_host ON host_event(host);
+CREATE TABLE vm(id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL) STRICT;
+CREATE INDEX vm_by_name ON vm(name);
+CREATE TABLE vm_event(
+    vm INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    oseq INTEGER NOT NULL,
+    PRIMARY KEY(vm, seq)) WITHOUT ROWID, STRICT;
+CREATE TABLE vm_span(
+    vm INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    host INTEGER NOT NULL,
+    image INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    release TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    placed INTEGER NOT NULL,
+    PRIMARY KEY(vm, since)) WITHOUT ROWID, STRICT;
+CREATE INDEX vm_span_by_host ON vm_span(host, until);
+CREATE INDEX vm_span_by_image ON vm_span(image, until);
+CREATE INDEX vm_span_by_release ON vm_span(release) WHERE release <> '';
+CREATE TABLE vm_conflict(vm INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(vm, seq)) WITHOUT ROWID, STRICT;
+CREATE TABLE snapshot(id TEXT PRIMARY KEY, vm INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
+CREATE INDEX snapshot_by_vm ON snapshot(vm, at);
+CREATE TABLE release_event(seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE INDEX release_event_by_name ON release_event(name);
+CREATE TABLE channel(seq INTEGER PRIMARY KEY, channel TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    version TEXT, digest BLOB, at INTEGER NOT NULL, place TEXT NOT NULL) STRICT;
+CREATE INDEX channel_by_name ON channel(kind, name);
+)sql";
+
+constexpr std::array derived_names = {
+    "origin_state", "repo",          "name",       "element",       "content",       "version",
+    "build",        "build_file",    "output",     "artifact",      "package",       "packed",
+    "payload",      "image",         "image_name", "image_package", "image_listing", "image_file",
+    "host",         "host_event",    "vm",         "vm_event",      "vm_span",       "vm_conflict",
+    "snapshot",     "release_event", "channel"};
+
+void make_ledger(sqlite::Database& database)
+{
+    database.execute(ledger_tables);
+    for (const auto* table : append_only) {
+        for (const auto* verb : {"UPDATE", "DELETE"}) {
+            database.execute(fmt::format(
+                "CREATE TRIGGER {0}_refuses_{1} BEFORE {1} ON {0} BEGIN "
+                "SELECT RAISE(ABORT, 'the ledger is append-only: {1} of {0} refused'); END",
+                table,
+                verb));
+        }
+    }
+}
+
+} // namespace
+
+int check_version(sqlite::Database& database)
+{
+    const auto version = database.integer("PRAGMA user_version");
+    const auto application = database.integer("PRAGMA application_id");
+    const bool empty = database.integer("SELECT count(*) FROM sqlite_schema") == 0;
+    if (empty && version == 0) {
+        return 0;
+    }
+    if (application != application_id) {
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format("{} is a database of another program, not a Stemma store", database.path()),
+            "name another file with --store");
+    }
+    if (version > schema_version) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("{} was written by a newer stemma (store version {}; this one "
+                                "knows {})",
+                                database.path(),
+                                version,
+                                schema_version),
+                    "upgrade stemma, or name another store with --store");
+    }
+    return static_cast<int>(version);
+}
+
+void migrate(sqlite::Database& database, Log& log)
+{
+    if (check_version(database) == schema_version) {
+        return;
+    }
+    sqlite::Transaction transaction(database);
+    const int version = check_version(database); // again: another process may have been quicker
+    if (version < 1) {
+        make_ledger(database);
+        database.execute(derived_tables);
+        database.execute(fmt::format("PRAGMA application_id = {}", application_id));
+    }
+    if (version != schema_version) {
+        log.debug("{}: store version {} becomes {}", database.path(), version, schema_version);
+        database.execute(fmt::format("PRAGMA user_version = {}", schema_version));
+    }
+    transaction.commit();
+}
+
+void reset_derived(sqlite::Database& database)
+{
+    for (const auto* table : derived_names) {
+        database.execute(fmt::format("DROP TABLE IF EXISTS {}", table));
+    }
+    database.execute(derived_tables);
+}
+
+} // namespace stemma::lineage

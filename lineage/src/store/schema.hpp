@@ -1,0 +1,26 @@
+#pragma once
+
+#include "stemma/core/log.hpp"
+#include "stemma/sqlite/database.hpp"
+
+#include <string>
+
+/// The tables of the store, and how one version becomes the next.
+namespace stemma::lineage {
+
+inline constexpr int schema_version = 1;
+/// PRAGMA application_id of every Stemma store: "Stem".
+inline constexpr int application_id = 0x5374656d;
+
+/// Version of the schema in `database`; 0 when it is empty.
+/// throws  unsupported: newer than this program; corrupt: a database of something else
+int check_version(sqlite::Database& database);
+
+/// Brings the schema to schema_version in one transaction: killed midway, the store reopens as it
+/// was before or as it is after, never between.
+void migrate(sqlite::Database& database, Log& log);
+
+/// Drops and makes again every derived table, empty. Within the caller's transaction.
+void reset_derived(sqlite::Database& database);
+
+} // namespace stemma::lineage

@@ -1,0 +1,300 @@
+#include "stemma/sqlite/database.hpp"
+
+#include "stemma/core/error.hpp"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+namespace stemma::sqlite {
+
+namespace {
+
+/// The library's code and text, asked once, right after the call that failed.
+Error error_of(sqlite3* database, int code, std::string_view path)
+{
+    const std::string text = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
+    const auto name = [&](std::string_view what) { return fmt::format("{}: {}", path, what); };
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return {ErrorCode::io,
+                name("no space left on the disk; nothing of this was kept"),
+                "free some space and run the same command again"};
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return {ErrorCode::conflict,
+                name("another process has kept the store locked for too long"),
+                fmt::format("`fuser {}` shows which", path)};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return {ErrorCode::corrupt, name(text), "`stemma ledger verify` tells what is damaged"};
+    case SQLITE_CANTOPEN:
+        return {ErrorCode::io, name("cannot be opened")};
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        return {ErrorCode::io, name("cannot be written: " + text)};
+    case SQLITE_CONSTRAINT:
+        return {ErrorCode::conflict, name(text)};
+    default:
+        return {ErrorCode::io, name(text)};
+    }
+}
+
+} // namespace
+
+void Statement::Finalizer::operator()(sqlite3_stmt* statement) const noexcept
+{
+    sqlite3_finalize(statement);
+}
+
+void Statement::check(int code) const
+{
+    if (code != SQLITE_OK) {
+        auto* database = sqlite3_db_handle(statement_.get());
+        const char* path = sqlite3_db_filename(database, "main");
+        throw error_of(database, code, path != nullptr ? path : "database");
+    }
+}
+
+void Statement::bind_at(int parameter, std::nullptr_t)
+{
+    check(sqlite3_bind_null(statement_.get(), parameter));
+}
+
+void Statement::bind_at(int parameter, std::int64_t value)
+{
+    check(sqlite3_bind_int64(statement_.get(), parameter, value));
+}
+
+void Statement::bind_at(int parameter, std::string_view text)
+{
+    check(sqlite3_bind_text64(
+        statement_.get(),
+        parameter,
+        text.empty() ? "" : text.data(),
+        text.size(),
+        SQLITE_TRANSIENT, // NOLINT(cppcoreguidelines-pro-type-cstyle-cast): SQLite's own macro
+        SQLITE_UTF8));
+}
+
+void Statement::bind_at(int parameter, Blob blob)
+{
+    check(sqlite3_bind_blob64(
+        statement_.get(),
+        parameter,
+        blob.bytes.empty() ? "" : blob.bytes.data(),
+        blob.bytes.size(),
+        SQLITE_TRANSIENT)); // NOLINT(cppcoreguidelines-pro-type-cstyle-cast): SQLite's own macro
+}
+
+bool Statement::step()
+{
+    const int code = sqlite3_step(statement_.get());
+    if (code == SQLITE_ROW) {
+        return true;
+    }
+    if (code == SQLITE_DONE) {
+        return false;
+    }
+    auto* database = sqlite3_db_handle(statement_.get());
+    const char* path = sqlite3_db_filename(database, "main");
+    Error error = error_of(database, code, path != nullptr ? path : "database");
+    reset();
+    throw error;
+}
+
+void Statement::run()
+{
+    while (step()) {
+    }
+    reset();
+}
+
+void Statement::reset() noexcept
+{
+    sqlite3_reset(statement_.get());
+}
+
+bool Statement::is_null(int column) const noexcept
+{
+    return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+std::int64_t Statement::integer(int column) const noexcept
+{
+    return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string_view Statement::view(int column) const noexcept
+{
+    const void* bytes = sqlite3_column_blob(statement_.get(), column);
+    const auto size = sqlite3_column_bytes(statement_.get(), column);
+    return bytes == nullptr
+               ? std::string_view()
+               : std::string_view(static_cast<const char*>(bytes), static_cast<std::size_t>(size));
+}
+
+std::optional<std::string> Statement::optional_text(int column) const
+{
+    return is_null(column) ? std::nullopt : std::optional(text(column));
+}
+
+std::optional<std::int64_t> Statement::optional_integer(int column) const
+{
+    return is_null(column) ? std::nullopt : std::optional(integer(column));
+}
+
+void Database::Closer::operator()(sqlite3* database) const noexcept
+{
+    sqlite3_close_v2(database);
+}
+
+Database::Database(const std::string& path, const Options& options)
+    : path_(path), patience_(options.patience)
+{
+    if (!options.create && path != ":memory:" && !std::filesystem::exists(path)) {
+        throw Error(ErrorCode::not_found, fmt::format("there is no {}", path));
+    }
+    const int access = options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    const int flags = access | (options.create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
+                      SQLITE_OPEN_EXRESCODE;
+    sqlite3* opened = nullptr;
+    const int code = sqlite3_open_v2(
+        path.c_str(), &opened, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
+    handle_.reset(opened);
+    if (code != SQLITE_OK) {
+        throw error_of(opened, code, path);
+    }
+    configure(options);
+}
+
+Database::~Database() = default;
+
+void Database::configure(const Options& options)
+{
+    sqlite3_busy_handler(handle_.get(), &Database::on_busy, this);
+    execute(fmt::format("PRAGMA cache_size = -{}", options.cache_kib));
+    execute("PRAGMA synchronous = FULL;"
+            "PRAGMA recursive_triggers = ON;"
+            "PRAGMA foreign_keys = ON;"
+            "PRAGMA secure_delete = OFF;"
+            "PRAGMA trusted_schema = OFF;"
+            "PRAGMA temp_store = MEMORY;"
+            "PRAGMA mmap_size = 1073741824;"
+            "PRAGMA journal_size_limit = 67108864");
+}
+
+void Database::use_wal()
+{
+    execute("PRAGMA journal_mode = WAL");
+}
+
+int Database::on_busy(void* self, int tries) noexcept
+{
+    using std::chrono::milliseconds;
+    const auto& database = *static_cast<const Database*>(self);
+    // 1, 2, 4 … 32 ms, then 32 ms each: the sum is what has been waited so far.
+    const auto waited = milliseconds(tries < 5 ? (1LL << tries) - 1 : 31 + (tries - 5LL) * 32);
+    if (waited >= database.patience_) {
+        return 0;
+    }
+    std::this_thread::sleep_for(milliseconds(1LL << std::min(tries, 5)));
+    return 1;
+}
+
+void Database::execute(const std::string& sql)
+{
+    const int code = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) {
+        throw error_of(handle_.get(), code, path_);
+    }
+}
+
+Statement Database::prepare(std::string_view sql)
+{
+    sqlite3_stmt* prepared = nullptr;
+    const int code = sqlite3_prepare_v2(
+        handle_.get(), sql.data(), static_cast<int>(sql.size()), &prepared, nullptr);
+    if (code != SQLITE_OK) {
+        throw error_of(handle_.get(), code, path_);
+    }
+    return Statement(prepared);
+}
+
+Statement& Database::cached(std::string_view sql)
+{
+    auto found = cache_.find(std::string(sql));
+    if (found == cache_.end()) {
+        found = cache_.emplace(std::string(sql), prepare(sql)).first;
+    }
+    found->second.reset();
+    return found->second;
+}
+
+std::int64_t Database::integer(std::string_view sql)
+{
+    auto statement = prepare(sql);
+    return statement.step() ? statement.integer(0) : 0;
+}
+
+std::int64_t Database::last_insert_id() const noexcept
+{
+    return sqlite3_last_insert_rowid(handle_.get());
+}
+
+std::int64_t Database::changes() const noexcept
+{
+    return sqlite3_changes64(handle_.get());
+}
+
+bool Database::in_transaction() const noexcept
+{
+    return sqlite3_get_autocommit(handle_.get()) == 0;
+}
+
+void Database::backup_to(const std::string& path)
+{
+    if (std::filesystem::exists(path)) {
+        throw Error(ErrorCode::conflict, fmt::format("{} exists already", path));
+    }
+    auto statement = prepare("VACUUM INTO ?");
+    statement.bind(path).run();
+}
+
+std::vector<std::string> Database::integrity_findings()
+{
+    std::vector<std::string> findings;
+    auto statement = prepare("PRAGMA integrity_check(100)");
+    while (statement.step()) {
+        if (statement.view(0) != "ok") {
+            findings.push_back(statement.text(0));
+        }
+    }
+    return findings;
+}
+
+Transaction::Transaction(Database& database, Kind kind) : database_(database)
+{
+    database_.execute(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+Transaction::~Transaction()
+{
+    if (open_) {
+        try {
+            database_.execute("ROLLBACK");
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch): SQLite rolled back by itself, as
+                                 // on a full disk
+        }
+    }
+}
+
+void Transaction::commit()
+{
+    database_.execute("COMMIT");
+    open_ = false;
+}
+
+} // namespace stemma::sqlite

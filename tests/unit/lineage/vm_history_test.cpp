@@ -1,0 +1,106 @@
+#include <catch2/catch.hpp>
+
+#include "facts.hpp"
+#include "store/vm_history.hpp"
+
+using namespace stemma;
+using namespace stemma::lineage;
+using namespace stemma::lineage::test;
+
+namespace {
+
+VmHistory history_of(std::vector<model::Event> events)
+{
+    std::vector<VmFact> facts;
+    for (std::size_t i = 0; i < events.size(); ++i) {
+        facts.push_back({i, to_integer(events[i].at), events[i].origin, events[i].oseq});
+    }
+    order(facts);
+    VmHistory history;
+    for (const auto& fact : facts) {
+        history.apply(events[fact.seq], fact.seq, fact.at);
+    }
+    return history;
+}
+
+void check_sane(const VmHistory& history)
+{
+    std::int64_t before = 0;
+    for (const auto& span : history.spans()) {
+        CHECK(span.since >= before);
+        CHECK(span.until > span.since);
+        before = span.until;
+    }
+}
+
+} // namespace
+
+TEST_CASE("a migration closes one span and opens one")
+{
+    const auto history = history_of({said("o", 1, deployed(1, "vm", "a", "i")),
+                                     said("o", 2, state(1, "vm", "a", "running")),
+                                     said("o", 3, migrated(5, "vm", "a", "b")),
+                                     said("o", 4, deployed(9, "vm", "b", "j"))});
+    REQUIRE(history.spans().size() == 3);
+    CHECK(history.spans()[0].host == "a");
+    CHECK(history.spans()[0].until == to_integer(at(5)));
+    CHECK(history.spans()[1].host == "b");
+    CHECK(history.spans()[1].state == "running");
+    CHECK(history.spans()[2].image == sha256("j"));
+    CHECK(history.spans()[2].until == forever);
+    CHECK(history.conflicts().empty());
+    check_sane(history);
+}
+
+TEST_CASE("an origin whose clock goes back makes no negative span")
+{
+    const auto history = history_of({said("o", 1, deployed(100, "vm", "a", "i")),
+                                     said("o", 2, migrated(50, "vm", "a", "b")),
+                                     said("o", 3, retired(20, "vm"))});
+    check_sane(history);
+    CHECK((history.spans().empty() || history.spans().back().until != forever));
+}
+
+TEST_CASE("a VM that two hosts claim is a conflict, and is on one host at a time")
+{
+    const auto history = history_of({said("o", 1, deployed(1, "vm", "a", "i")),
+                                     said("o", 2, state(2, "vm", "a", "running")),
+                                     said("p", 1, state(3, "vm", "b", "running"))});
+    CHECK(history.conflicts().size() == 1);
+    CHECK(history.spans().back().host == "b");
+    check_sane(history);
+}
+
+TEST_CASE("what the host that a VM left says late does not bring it back")
+{
+    const auto history = history_of({said("o", 1, deployed(1, "vm", "a", "i")),
+                                     said("o", 2, state(2, "vm", "a", "running")),
+                                     said("o", 3, migrated(3, "vm", "a", "b")),
+                                     said("p", 1, state(4, "vm", "a", "stopped"))});
+    CHECK(history.spans().back().host == "b");
+    CHECK(history.spans().back().state == "running");
+    CHECK(history.conflicts().empty());
+}
+
+TEST_CASE("the same events in any order of arrival give the same spans")
+{
+    std::vector<model::Event> events = {said("o", 1, deployed(1, "vm", "a", "i")),
+                                        said("o", 2, state(2, "vm", "a", "running")),
+                                        said("p", 1, migrated(3, "vm", "a", "b")),
+                                        said("q", 1, state(3, "vm", "b", "running")),
+                                        said("o", 3, retired(9, "vm"))};
+    const auto wanted = history_of(events).spans();
+    std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.origin, a.oseq) < std::tie(b.origin, b.oseq);
+    });
+    do {
+        const auto got = history_of(events).spans();
+        REQUIRE(got.size() == wanted.size());
+        for (std::size_t i = 0; i < got.size(); ++i) {
+            CHECK(std::tie(got[i].since, got[i].until, got[i].host, got[i].state) ==
+                  std::tie(wanted[i].since, wanted[i].until, wanted[i].host, wanted[i].state));
+        }
+    } while (std::next_permutation(events.begin(), events.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.origin, a.oseq) < std::tie(b.origin, b.oseq);
+    }));
+}
