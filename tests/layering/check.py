@@ -15,6 +15,7 @@ ALLOWED = {
     "core/config": {"core", "config"},
     "platform": {"core", "platform"},
     "lineage/model": {"core", "model"},
+    "lineage/export": {"core", "platform", "model", "export"},
     "lineage": {"core", "config", "platform", "model", "lineage"},
     "hooks": {"core", "model", "hooks"},
     # Collation and packing run once per build, not once per compile: they may look at the world.
