@@ -37,7 +37,7 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
         }
     }
     for (const auto& [name, value] : added) {
-        merged.push_back(name + "=" + value);
+        merged.push_back(fmt::format("{}={}", name, value));
     }
     return merged;
 }
@@ -87,6 +87,14 @@ struct Launch {
     std::vector<int> keep;
 };
 
+/// sigaction(2): signal(2) may not be used where threads run.
+void set_signal(int signal, void (*handler)(int)) noexcept
+{
+    struct sigaction action {};
+    action.sa_handler = handler;
+    ::sigaction(signal, &action, nullptr);
+}
+
 [[noreturn]] void become(const Launch& launch, int report) noexcept
 {
     const auto fail = [report] {
@@ -94,7 +102,7 @@ struct Launch {
         [[maybe_unused]] const auto told = ::write(report, &reason, sizeof reason);
         ::_exit(127);
     };
-    ::signal(SIGPIPE, SIG_DFL);
+    set_signal(SIGPIPE, SIG_DFL);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -268,7 +276,7 @@ void leave_like(const ExitStatus& exit) noexcept
     if (exit.signal != 0) {
         const rlimit no_core{0, 0};
         ::setrlimit(RLIMIT_CORE, &no_core); // the tool has dumped its own already
-        ::signal(exit.signal, SIG_DFL);
+        set_signal(exit.signal, SIG_DFL);
         sigset_t only;
         ::sigemptyset(&only);
         ::sigaddset(&only, exit.signal);
@@ -291,7 +299,7 @@ CommandResult run(const Command& command)
     launch.streams = {
         command.input.empty() ? -1 : in.read_end.get(), out.write_end.get(), err.write_end.get()};
     // A child that ends without reading must not end us.
-    ::signal(SIGPIPE, SIG_IGN);
+    set_signal(SIGPIPE, SIG_IGN);
     ::fcntl(in.write_end.get(), F_SETFL, O_NONBLOCK);
     Child child = Child::adopt(launch_process(std::move(launch)));
     in.read_end.reset();

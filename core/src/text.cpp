@@ -106,6 +106,95 @@ bool match_one(std::string_view pattern, std::size_t& at, char letter, bool path
     return pattern[at++] == letter;
 }
 
+/// One match of a pattern. Stars are tried at their shortest first; on a mismatch the last star
+/// takes one more letter. Two places to go back to are enough: the last "*", and the last "**",
+/// which alone crosses "/".
+class GlobMatcher {
+public:
+    GlobMatcher(std::string_view pattern, std::string_view text, bool path_aware) noexcept
+        : pattern_(pattern), text_(text), path_aware_(path_aware)
+    {
+    }
+
+    bool matches() noexcept
+    {
+        while (t_ < text_.size()) {
+            if (at_star()) {
+                take_star();
+            } else if (p_ < pattern_.size() && match_one(pattern_, p_, text_[t_], path_aware_)) {
+                ++t_;
+            } else if (!go_back()) {
+                return false;
+            }
+        }
+        while (at_star()) {
+            ++p_;
+        }
+        return p_ == pattern_.size();
+    }
+
+private:
+    struct Star {
+        std::size_t pattern = std::string_view::npos; ///< behind the star
+        std::size_t text = 0;                         ///< where its match ends so far
+        [[nodiscard]] bool set() const noexcept { return pattern != std::string_view::npos; }
+    };
+
+    [[nodiscard]] bool at_star() const noexcept
+    {
+        return p_ < pattern_.size() && pattern_[p_] == '*';
+    }
+
+    void take_star() noexcept
+    {
+        const bool doubled = p_ + 1 < pattern_.size() && pattern_[p_ + 1] == '*';
+        p_ += doubled ? 2 : 1;
+        if (!doubled || !path_aware_) {
+            star_ = {p_, t_};
+            return;
+        }
+        double_star_ = {p_, t_};
+        star_ = {};
+        // "a/**/b" also matches "a/b": the slash behind the stars may stand for nothing.
+        const bool at_start = t_ == 0 || text_[t_ - 1] == '/';
+        if (at_start && p_ < pattern_.size() && pattern_[p_] == '/') {
+            double_star_.pattern = p_;
+            ++p_;
+            empty_ = true;
+        }
+    }
+
+    bool go_back() noexcept
+    {
+        if (star_.set() && !(path_aware_ && text_[star_.text] == '/')) {
+            p_ = star_.pattern;
+            t_ = ++star_.text;
+            return true;
+        }
+        if (double_star_.set()) {
+            star_ = {};
+            p_ = double_star_.pattern;
+            if (empty_) {
+                empty_ = false; // the stars were tried as nothing: now as they stand
+                t_ = double_star_.text;
+            } else {
+                t_ = ++double_star_.text;
+            }
+            return true;
+        }
+        return false;
+    }
+
+    std::string_view pattern_;
+    std::string_view text_;
+    bool path_aware_;
+    std::size_t p_ = 0;
+    std::size_t t_ = 0;
+    Star star_;
+    Star double_star_;
+    bool empty_ = false; ///< the last "**/" is being tried as nothing
+};
+
 } // namespace
 
 std::vector<std::string_view> split(std::string_view text, char separator)
@@ -339,60 +428,7 @@ std::size_t display_width(std::string_view text) noexcept
 
 bool glob_match(std::string_view pattern, std::string_view text, bool path_aware) noexcept
 {
-    // Two places to go back to: the last "*" and the last "**", which alone crosses "/".
-    struct Star {
-        std::size_t pattern = std::string_view::npos;
-        std::size_t text = 0;
-    };
-    Star star;
-    Star double_star;
-    std::size_t p = 0;
-    std::size_t t = 0;
-    const auto go_back = [&] {
-        if (star.pattern != std::string_view::npos && !(path_aware && text[star.text] == '/')) {
-            p = star.pattern;
-            t = ++star.text;
-            return true;
-        }
-        if (double_star.pattern != std::string_view::npos) {
-            star = {};
-            p = double_star.pattern;
-            t = ++double_star.text;
-            return true;
-        }
-        return false;
-    };
-    while (t < text.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            const bool doubled = p + 1 < pattern.size() && pattern[p + 1] == '*';
-            p += doubled ? 2 : 1;
-            if (doubled && path_aware) {
-                if (p < pattern.size() && pattern[p] == '/' && (t == 0 || text[t - 1] == '/')) {
-                    // "a/**/b" also matches "a/b".
-                    std::string_view rest = pattern.substr(p + 1);
-                    if (glob_match(rest, text.substr(t), true)) {
-                        return true;
-                    }
-                }
-                double_star = {p, t};
-                star = {};
-            } else {
-                star = {p, t};
-            }
-            continue;
-        }
-        if (p < pattern.size() && match_one(pattern, p, text[t], path_aware)) {
-            ++t;
-            continue;
-        }
-        if (!go_back()) {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') {
-        ++p;
-    }
-    return p == pattern.size();
+    return GlobMatcher(pattern, text, path_aware).matches();
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b)

@@ -24,7 +24,7 @@ constexpr std::size_t most_nodes = 200'000;
 struct Node::Value {
     enum class Kind { null, scalar, list, map } kind = Kind::null;
     std::string scalar;
-    std::vector<std::pair<std::string, Value>> members;
+    std::vector<std::string> keys; ///< of a map; its values are `elements` in the same order
     std::vector<Value> elements;
     int line = 0;
     int column = 0;
@@ -89,7 +89,8 @@ struct Converter {
                     entry.first.Mark(),
                     fmt::format("key '{}' is here twice (first in line {})", key, place->second));
             }
-            value.members.emplace_back(key, convert<Value>(entry.second, depth + 1));
+            value.keys.push_back(key);
+            value.elements.push_back(convert<Value>(entry.second, depth + 1));
         }
     }
 };
@@ -161,9 +162,9 @@ std::optional<Node> Node::find(std::string_view key) const
     if (!is_map()) {
         refuse(fmt::format("expected a map of keys, found {}", kind_name(*value_)));
     }
-    for (const auto& [name, value] : value_->members) {
-        if (name == key) {
-            return Node(document_, &value);
+    for (std::size_t i = 0; i < value_->keys.size(); ++i) {
+        if (value_->keys[i] == key) {
+            return Node(document_, &value_->elements[i]);
         }
     }
     return std::nullopt;
@@ -186,8 +187,8 @@ std::vector<std::pair<std::string, Node>> Node::members() const
         refuse(fmt::format("expected a map of keys, found {}", kind_name(*value_)));
     }
     std::vector<std::pair<std::string, Node>> result;
-    for (const auto& [name, value] : value_->members) {
-        result.emplace_back(name, Node(document_, &value));
+    for (std::size_t i = 0; i < value_->keys.size(); ++i) {
+        result.emplace_back(value_->keys[i], Node(document_, &value_->elements[i]));
     }
     return result;
 }

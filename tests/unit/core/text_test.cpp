@@ -86,3 +86,50 @@ TEST_CASE("unsigned numbers are whole or nothing")
     CHECK_FALSE(parse_unsigned("1 "));
     CHECK_FALSE(parse_unsigned(""));
 }
+
+TEST_CASE("path-aware globs agree with Python's own reading of them")
+{
+    // The same patterns as regular expressions: ** is .*, * is [^/]*, "**/" may be empty.
+    const std::vector<std::string> patterns = {
+        "/etc/**/*.conf", "**/a", "/a/**", "*/b", "/x/**/y/*/z", "a**b", "/**/c/**/d"};
+    const std::vector<std::string> texts = {"/etc/x.conf",
+                                            "/etc/a/b/x.conf",
+                                            "/etc/a/x.confs",
+                                            "a",
+                                            "x/a",
+                                            "/a",
+                                            "/a/b/c",
+                                            "a/b",
+                                            "/x/y/q/z",
+                                            "/x/1/2/y/q/z",
+                                            "/x/y/q/r/z",
+                                            "ab",
+                                            "a/x/b",
+                                            "/c/d",
+                                            "/p/c/q/d",
+                                            "/pc/d"};
+    std::string script = R"(
+import re, sys
+def regex(pattern):
+    out, i = '', 0
+    while i < len(pattern):
+        if pattern.startswith('**/', i) and (i == 0 or pattern[i-1] == '/'): out += '(?:.*/)?'; i += 3
+        elif pattern.startswith('**', i): out += '.*'; i += 2
+        elif pattern[i] == '*': out += '[^/]*'; i += 1
+        else: out += re.escape(pattern[i]); i += 1
+    return out
+lines = sys.stdin.read().splitlines()
+for line in lines:
+    pattern, text = line.split(' ')
+    print('1' if re.fullmatch(regex(pattern), text) else '0', end='')
+)";
+    std::string input;
+    std::string ours;
+    for (const auto& pattern : patterns) {
+        for (const auto& text : texts) {
+            input += pattern + " " + text + "\n";
+            ours += glob_match(pattern, text, true) ? '1' : '0';
+        }
+    }
+    CHECK(run({.argv = {"python3", "-c", script}, .input = input}).out == ours);
+}

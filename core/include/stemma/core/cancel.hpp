@@ -9,6 +9,7 @@ namespace stemma {
 class Cancel {
 public:
     Cancel() = default;
+    ~Cancel() = default;
     Cancel(const Cancel&) = delete;
     Cancel& operator=(const Cancel&) = delete;
 

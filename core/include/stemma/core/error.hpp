@@ -41,6 +41,11 @@ public:
     [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
 
     void add_frame(std::string frame) { frames_.push_back(std::move(frame)); }
+    [[nodiscard]] Error with_frame(std::string frame) &&
+    {
+        add_frame(std::move(frame));
+        return std::move(*this);
+    }
 
     /// The message with all frames on one line, for logs and per-item outcomes.
     [[nodiscard]] std::string one_line() const;
@@ -67,9 +72,8 @@ auto doing(Work&& work, fmt::format_string<Args...> text, Args&&... args) -> dec
         error.add_frame(fmt::format(text, std::forward<Args>(args)...));
         throw;
     } catch (const std::exception& other) {
-        Error error(ErrorCode::io, other.what());
-        error.add_frame(fmt::format(text, std::forward<Args>(args)...));
-        throw error;
+        throw Error(ErrorCode::io, other.what())
+            .with_frame(fmt::format(text, std::forward<Args>(args)...));
     }
 }
 
