@@ -60,9 +60,9 @@ public:
     /// throws  not_found; usage: not a folder; unsupported: more than 1 M entries; corrupt
     [[nodiscard]] virtual std::vector<FolderEntry> list(const std::string& path) = 0;
 
-    /// Gives a regular file's content in order, in pieces of at most 1 MiB; a last link is followed.
-    /// Stops early, without an error, when `sink` returns false.
-    /// throws  not_found; usage: not a regular file; corrupt; io
+    /// Gives a regular file's content in order, in pieces of at most 1 MiB; a last link is
+    /// followed. Stops early, without an error, when `sink` returns false. throws  not_found;
+    /// usage: not a regular file; corrupt; io
     virtual void read(const std::string& path,
                       const std::function<bool(std::string_view)>& sink) = 0;
 

@@ -1,0 +1,334 @@
+#include "session.hpp"
+
+#include "stemma/core/text.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <limits>
+#include <set>
+
+namespace stemma::ext {
+
+namespace {
+
+constexpr std::size_t most_entries = std::size_t{1} << 20U; ///< of one directory
+constexpr std::size_t most_known = std::size_t{1} << 21U;   ///< entries kept in all
+constexpr int most_links = 40;
+
+struct EntrySink {
+    Directory entries;
+    bool too_many = false;
+    bool failed = false;
+};
+
+int take_entry(ext2_ino_t /*dir*/,
+               int /*entry*/,
+               ext2_dir_entry* entry,
+               int /*offset*/,
+               int /*block_size*/,
+               char* /*buffer*/,
+               void* user) noexcept
+{
+    auto& sink = *static_cast<EntrySink*>(user);
+    if (entry->inode == 0) {
+        return 0;
+    }
+    try {
+        const std::string name(entry->name,
+                               static_cast<std::size_t>(::ext2fs_dirent_name_len(entry)));
+        // A name that no kernel would make ("/" or NUL inside) could lead a reader astray.
+        const bool odd = name.empty() || name.find('/') != std::string::npos ||
+                         name.find('\0') != std::string::npos;
+        if (name != "." && name != ".." && !odd) {
+            sink.entries.emplace(
+                name, DirEntry{.inode = entry->inode, .type = ::ext2fs_dirent_file_type(entry)});
+        }
+        if (sink.entries.size() > most_entries) {
+            sink.too_many = true;
+            return DIRENT_ABORT;
+        }
+        return 0;
+    } catch (...) {
+        sink.failed = true;
+        return DIRENT_ABORT;
+    }
+}
+
+} // namespace
+
+volume::NodeKind kind_of(std::uint32_t mode) noexcept
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return volume::NodeKind::directory;
+    case S_IFLNK:
+        return volume::NodeKind::symlink;
+    case S_IFIFO:
+        return volume::NodeKind::fifo;
+    case S_IFSOCK:
+        return volume::NodeKind::socket;
+    case S_IFCHR:
+        return volume::NodeKind::char_device;
+    case S_IFBLK:
+        return volume::NodeKind::block_device;
+    default:
+        return volume::NodeKind::file;
+    }
+}
+
+std::uint64_t size_of(const Inode& inode) noexcept
+{
+    return inode.i_size | (std::uint64_t{inode.i_size_high} << 32U);
+}
+
+volume::NodeInfo info_of(ext2_ino_t number, const Inode& inode, std::uint32_t inode_size)
+{
+    volume::NodeInfo info;
+    info.kind = kind_of(inode.i_mode);
+    info.mode = inode.i_mode & 07777U;
+    info.uid = inode.i_uid | (static_cast<std::uint32_t>(inode.osd2.linux2.l_i_uid_high) << 16U);
+    info.gid = inode.i_gid | (static_cast<std::uint32_t>(inode.osd2.linux2.l_i_gid_high) << 16U);
+    info.size = size_of(inode);
+    info.inode = number;
+    info.links = inode.i_links_count;
+    std::int64_t seconds = static_cast<std::int32_t>(inode.i_mtime);
+    std::int64_t nanoseconds = 0;
+    // The extra fields exist when the inode is large and says that it uses so much of itself.
+    if (inode_size > EXT2_GOOD_OLD_INODE_SIZE && inode.i_extra_isize >= 12) {
+        seconds += static_cast<std::int64_t>(inode.i_mtime_extra & 3U) << 32U;
+        nanoseconds = inode.i_mtime_extra >> 2U;
+    }
+    info.modified = Time(std::chrono::microseconds(seconds * 1'000'000 + nanoseconds / 1000));
+    return info;
+}
+
+Session::Session(volume::Volume& volume, int flags)
+{
+    target_.volume = &volume;
+    check(open_on(target_, flags | EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP, &fs_),
+          fmt::format("open the ext file system of {}", volume.name()));
+    if (fs_->super->s_feature_incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV) {
+        ::ext2fs_free(fs_);
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("{} is an external journal, not a file system", volume.name()));
+    }
+}
+
+Session::~Session()
+{
+    if (fs_ != nullptr) {
+        ::ext2fs_free(fs_); // writes nothing: what was not flushed is given up
+    }
+}
+
+std::string Session::driver() const
+{
+    const auto& super = *fs_->super;
+    constexpr std::uint32_t ext3_incompatible = EXT2_FEATURE_INCOMPAT_FILETYPE |
+                                                EXT3_FEATURE_INCOMPAT_RECOVER |
+                                                EXT2_FEATURE_INCOMPAT_META_BG;
+    constexpr std::uint32_t ext3_ro =
+        EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE;
+    if ((super.s_feature_incompat & ~ext3_incompatible) != 0 ||
+        (super.s_feature_ro_compat & ~ext3_ro) != 0) {
+        return "ext4";
+    }
+    return (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) != 0 ? "ext3" : "ext2";
+}
+
+void Session::check(errcode_t code, std::string_view what)
+{
+    if (target_.failure != nullptr) {
+        std::rethrow_exception(std::exchange(target_.failure, nullptr));
+    }
+    if (code == 0) {
+        return;
+    }
+    ErrorCode kind = ErrorCode::corrupt;
+    std::string hint;
+    switch (code) {
+    case EXT2_ET_UNSUPP_FEATURE:
+    case EXT2_ET_RO_UNSUPP_FEATURE:
+        kind = ErrorCode::unsupported;
+        hint = "libguestfs may know it: apt-get install libguestfs-tools";
+        break;
+    case EXT2_ET_BLOCK_ALLOC_FAIL:
+    case EXT2_ET_DIR_NO_SPACE:
+        kind = ErrorCode::io;
+        hint =
+            "the file system inside the image is full: make the disk larger, or remove something";
+        break;
+    case EXT2_ET_INODE_ALLOC_FAIL:
+        kind = ErrorCode::io;
+        hint = "the file system inside the image has no inode left: remove something";
+        break;
+    case EXT2_ET_NO_MEMORY:
+        kind = ErrorCode::io;
+        break;
+    default:
+        break;
+    }
+    throw Error(kind, fmt::format("cannot {}: {}", what, ::error_message(code)), hint);
+}
+
+Inode Session::read_inode(ext2_ino_t number, const std::string& path)
+{
+    Inode inode{};
+    if (number == 0 || number > fs_->super->s_inodes_count) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: {} leads to inode {}, which does not exist",
+                                volume().name(),
+                                printable(path),
+                                number));
+    }
+    check(::ext2fs_read_inode_full(fs_, number, small_part(inode), sizeof inode),
+          fmt::format("read inode {} ({})", number, printable(path)));
+    return inode;
+}
+
+const Directory& Session::directory(ext2_ino_t number, const std::string& path)
+{
+    if (Directory* known = known_directory(number)) {
+        return *known;
+    }
+    EntrySink sink;
+    const errcode_t code = ::ext2fs_dir_iterate2(fs_, number, 0, nullptr, take_entry, &sink);
+    check(code, fmt::format("read the folder {}", printable(path)));
+    if (sink.too_many || sink.failed) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("{} has more than {} entries", printable(path), most_entries));
+    }
+    while (known_entries_ + sink.entries.size() > most_known && !known_.empty()) {
+        forget_directory(known_.back().number);
+    }
+    known_entries_ += sink.entries.size();
+    known_.push_front({.number = number, .entries = std::move(sink.entries)});
+    known_by_number_[number] = known_.begin();
+    return known_.front().entries;
+}
+
+Directory* Session::known_directory(ext2_ino_t number)
+{
+    const auto found = known_by_number_.find(number);
+    if (found == known_by_number_.end()) {
+        return nullptr;
+    }
+    known_.splice(known_.begin(), known_, found->second);
+    return &known_.front().entries;
+}
+
+void Session::forget_directory(ext2_ino_t number)
+{
+    const auto found = known_by_number_.find(number);
+    if (found != known_by_number_.end()) {
+        known_entries_ -= std::min(known_entries_, found->second->entries.size());
+        known_.erase(found->second);
+        known_by_number_.erase(found);
+    }
+}
+
+/// Where a walk along a path stands.
+struct Session::Walk {
+    std::vector<ext2_ino_t> folders; ///< from the root to here
+    std::deque<std::string> rest;    ///< components still to go
+    std::string shown = "/";
+    int links = 0;
+    std::optional<ext2_ino_t> found; ///< the last component, when it is no folder
+    bool missing = false;
+};
+
+namespace {
+
+void push_components(std::deque<std::string>& rest, const std::string& path)
+{
+    constexpr std::size_t most_components = 4096;
+    std::vector<std::string> parts;
+    for (const std::string_view part : split(path, '/')) {
+        if (!part.empty() && part != ".") {
+            parts.emplace_back(part);
+        }
+    }
+    if (parts.size() + rest.size() > most_components) {
+        throw Error(ErrorCode::usage, "a path of more than 4096 parts");
+    }
+    rest.insert(rest.begin(), parts.begin(), parts.end());
+}
+
+} // namespace
+
+void Session::step(Walk& walk, const std::string& name, bool through_link)
+{
+    if (name == "..") {
+        if (walk.folders.size() > 1) {
+            walk.folders.pop_back();
+        }
+        return;
+    }
+    const Directory& entries = directory(walk.folders.back(), walk.shown);
+    const auto entry = entries.find(name);
+    if (entry == entries.end()) {
+        walk.missing = true;
+        return;
+    }
+    const ext2_ino_t number = entry->second.inode;
+    walk.shown += (walk.shown == "/" ? "" : "/") + name;
+    const Inode inode = read_inode(number, walk.shown);
+    const auto kind = kind_of(inode.i_mode);
+    if (kind == volume::NodeKind::directory) {
+        walk.folders.push_back(number);
+        return;
+    }
+    if (kind != volume::NodeKind::symlink || (walk.rest.empty() && !through_link)) {
+        walk.found = number;
+        walk.missing = !walk.rest.empty();
+        return;
+    }
+    if (++walk.links > most_links) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: more than {} symbolic links on the way",
+                                printable(walk.shown),
+                                most_links));
+    }
+    const std::string target = link_target(number, inode, walk.shown);
+    if (target.starts_with('/')) {
+        walk.folders.resize(1);
+    }
+    push_components(walk.rest, target);
+    walk.shown = target.starts_with('/') ? "/" : walk.shown;
+}
+
+std::optional<ext2_ino_t> Session::resolve(const std::string& path, bool through)
+{
+    Walk walk;
+    walk.folders.push_back(EXT2_ROOT_INO);
+    push_components(walk.rest, path);
+    while (!walk.rest.empty() && !walk.missing) {
+        const std::string name = std::move(walk.rest.front());
+        walk.rest.pop_front();
+        step(walk, name, through);
+        if (walk.found && walk.rest.empty()) {
+            return walk.found;
+        }
+    }
+    if (walk.missing) {
+        return std::nullopt;
+    }
+    return walk.folders.back();
+}
+
+void Session::close(bool flush)
+{
+    if (fs_ == nullptr) {
+        return;
+    }
+    if (flush) {
+        check(::ext2fs_flush(fs_), fmt::format("write the file system of {}", volume().name()));
+    }
+    ::ext2fs_free(std::exchange(fs_, nullptr));
+}
+
+} // namespace stemma::ext
