@@ -145,6 +145,49 @@ void fit_widths(std::vector<std::size_t>& widths, std::size_t width)
     }
 }
 
+using Cells = std::vector<std::string>;
+
+std::vector<std::size_t> natural_widths(const std::vector<Cells>& lines, std::size_t columns)
+{
+    std::vector<std::size_t> widths(columns, 0);
+    for (const auto& line : lines) {
+        for (std::size_t i = 0; i < columns; ++i) {
+            widths[i] = std::max(widths[i], display_width(line[i]));
+        }
+    }
+    return widths;
+}
+
+enum class Paint { none, head, words };
+
+std::string painted(const std::string& cell, Paint paint)
+{
+    const auto code = paint == Paint::none   ? std::string_view{}
+                      : paint == Paint::head ? std::string_view("\x1b[1m")
+                                             : colour_of_word(cell);
+    return code.empty() ? cell : fmt::format("{}{}\x1b[0m", code, cell);
+}
+
+std::string table_line(const Cells& line,
+                       const std::vector<Column>& columns,
+                       const std::vector<std::size_t>& widths,
+                       Paint paint)
+{
+    std::string text;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        const auto cell = fitted(line[i], widths[i]);
+        const std::string padding(widths[i] - std::min(widths[i], display_width(cell)), ' ');
+        const bool last = i + 1 == columns.size();
+        if (columns[i].align == Column::Align::right) {
+            text += padding + painted(cell, paint);
+        } else {
+            text += painted(cell, paint) + (last ? std::string{} : padding);
+        }
+        text += last ? "\n" : "  ";
+    }
+    return text;
+}
+
 std::string csv_field(const std::string& text)
 {
     if (text.find_first_of(",\"\r\n") == std::string::npos) {
@@ -210,7 +253,7 @@ std::string csv(const Answer& answer, const std::vector<Column>& columns)
 std::string
 format_table(const Json& items, const std::vector<Column>& columns, bool colour, std::size_t width)
 {
-    std::vector<std::vector<std::string>> lines(1);
+    std::vector<Cells> lines(1);
     for (const auto& column : columns) {
         lines[0].emplace_back(column.title);
     }
@@ -220,30 +263,18 @@ format_table(const Json& items, const std::vector<Column>& columns, bool colour,
             line.push_back(table_cell(item, column));
         }
     }
-    std::vector<std::size_t> widths(columns.size(), 0);
-    for (const auto& line : lines) {
-        for (std::size_t i = 0; i < columns.size(); ++i) {
-            widths[i] = std::max(widths[i], display_width(line[i]));
-        }
-    }
+    auto widths = natural_widths(lines, columns.size());
     fit_widths(widths, width);
     std::string text;
-    for (std::size_t row = 0; row < lines.size(); ++row) {
-        for (std::size_t i = 0; i < columns.size(); ++i) {
-            const auto cell = fitted(lines[row][i], widths[i]);
-            const std::string padding(widths[i] - std::min(widths[i], display_width(cell)), ' ');
-            const auto paint = !colour    ? std::string_view{}
-                               : row == 0 ? std::string_view("\x1b[1m")
-                                          : colour_of_word(cell);
-            const auto shown = paint.empty() ? cell : fmt::format("{}{}\x1b[0m", paint, cell);
-            const bool last = i + 1 == columns.size();
-            if (columns[i].align == Column::Align::right) {
-                text += padding + shown;
-            } else {
-                text += shown + (last ? std::string{} : padding);
-            }
-            text += last ? "\n" : "  ";
-        }
+    bool head = true;
+    for (const auto& line : lines) {
+        text += table_line(line,
+                           columns,
+                           widths,
+                           !colour ? Paint::none
+                           : head  ? Paint::head
+                                   : Paint::words);
+        head = false;
     }
     return text;
 }

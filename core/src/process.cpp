@@ -105,7 +105,7 @@ void set_signal(int signal, void (*handler)(int)) noexcept
     set_signal(SIGPIPE, SIG_DFL);
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     const int null = launch.streams.in < 0 ? ::open("/dev/null", O_RDONLY) : launch.streams.in;
     if (::dup2(null, STDIN_FILENO) < 0 ||
         (launch.streams.out >= 0 && ::dup2(launch.streams.out, STDOUT_FILENO) < 0) ||
@@ -160,8 +160,7 @@ pid_t launch_process(Launch launch)
 /// Appends what is there; false at the end of the stream.
 bool drain(int fd, std::string& into, std::size_t limit)
 {
-    std::array<char, 65536>
-        buffer; // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+    std::array<char, 16384> buffer{};
     const auto got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0) {
         return errno == EINTR || errno == EAGAIN;
@@ -225,13 +224,14 @@ private:
     void check_limits()
     {
         const auto now = std::chrono::steady_clock::now();
-        if (command_.cancel != nullptr && command_.cancel->requested() && !stopping_) {
-            child_.kill(SIGTERM);
-            stopping_ = now;
-        }
-        if (stopping_ && now - *stopping_ > 5s) {
-            child_.kill(SIGKILL);
-            command_.cancel->check();
+        if (command_.cancel != nullptr && command_.cancel->requested()) {
+            if (!stopping_) {
+                child_.kill(SIGTERM);
+                stopping_ = now;
+            } else if (now - *stopping_ > 5s) {
+                child_.kill(SIGKILL);
+                command_.cancel->check();
+            }
         }
         if (deadline_ && now > *deadline_) {
             child_.kill(SIGKILL);
@@ -280,7 +280,7 @@ void leave_like(const ExitStatus& exit) noexcept
         sigset_t only;
         ::sigemptyset(&only);
         ::sigaddset(&only, exit.signal);
-        ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+        ::pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
         ::raise(exit.signal);
         ::_exit(128 + exit.signal);
     }

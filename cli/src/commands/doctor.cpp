@@ -117,6 +117,7 @@ int run_doctor(Context& context, const Args& args)
 {
     args.expect_words(0, 0, "no words");
     std::vector<Finding> findings;
+    findings.reserve(programs.size() + 3);
     for (const auto& program : programs) {
         findings.push_back(check_program(program));
     }

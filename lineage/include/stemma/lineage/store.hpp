@@ -106,6 +106,8 @@ public:
     /// throws  unsupported: the store is of a newer version; corrupt; io
     static std::unique_ptr<Store> open(const std::string& url, Mode mode, const Clock& clock, Log& log);
     ~Store() override;
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
 
     AppendResult record(std::span<const model::EventDraft> drafts) override;
     using Recorder::record;
