@@ -4,6 +4,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/virt/connection.hpp"
 
 #include <unistd.h>
 
@@ -66,6 +67,25 @@ Finding check_kvm()
             "turn on virtualisation in the firmware, or join the group kvm"};
 }
 
+Finding check_libvirt()
+{
+    constexpr std::string_view uri = "qemu:///system";
+    try {
+        const auto facts = virt::Connection::open(std::string(uri), {.read_only = true}).facts();
+        return {
+            "libvirt",
+            "ok",
+            fmt::format(
+                "{}: {} {}, libvirt {}", uri, facts.host_name, facts.driver, facts.libvirt_version),
+            {}};
+    } catch (const Error& error) {
+        return {"libvirt",
+                "optional",
+                fmt::format("{}; no VM can run on this machine", error.message()),
+                "systemctl start libvirtd, or `libvirtd -d` where there is no systemd"};
+    }
+}
+
 Finding check_space(const fs::path& folder)
 {
     auto existing = folder;
@@ -117,11 +137,12 @@ int run_doctor(Context& context, const Args& args)
 {
     args.expect_words(0, 0, "no words");
     std::vector<Finding> findings;
-    findings.reserve(programs.size() + 3);
+    findings.reserve(programs.size() + 4);
     for (const auto& program : programs) {
         findings.push_back(check_program(program));
     }
     findings.push_back(check_kvm());
+    findings.push_back(check_libvirt());
     findings.push_back(check_store(context));
     findings.push_back(check_space(context.state_folder));
     Answer answer;
