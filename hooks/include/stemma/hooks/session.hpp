@@ -1,0 +1,117 @@
+#pragma once
+
+#include "stemma/hooks/journal.hpp"
+#include "stemma/hooks/tools.hpp"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stemma::hooks {
+
+Stamp stamp_of(const struct stat& info) noexcept;
+
+/// True for files that a build reads and does not make: hashed at the end, once, if their stamp is
+/// still the same. Everything else is hashed when it is seen.
+bool is_system_path(std::string_view path) noexcept;
+
+/// The event core: what every way of watching reports to. Keeps the processes of a build, groups
+/// what they do by tool, hashes what may change or vanish, and writes the journal.
+///
+/// Calls come from one thread, in the order of the events, and before the system call that they
+/// announce takes effect. Only running out of memory throws.
+class Session {
+public:
+    explicit Session(JournalWriter& journal);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    /// The first process, before it becomes the build's program.
+    void root(pid_t pid, std::optional<Tag> tag);
+
+    /// path  as given; relative to `folder`. flags as for open(2).
+    void opens(pid_t thread, int folder, std::string_view path, int flags);
+    void executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv);
+    void renames(
+        pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to);
+    /// Hard and symbolic links alike: `to` will have the content of `from`.
+    void
+    links(pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to);
+    void changes_folder(pid_t thread);
+    void exits(pid_t thread, int code);
+    void hole(pid_t thread, std::string_view reason);
+
+    /// Ends all processes that are still there.
+    void finish();
+
+    /// Files that standard input and output of the build itself are: not a step's.
+    void ignore_stream(const struct stat& info);
+
+private:
+    struct Process;
+    using ProcessPtr = std::shared_ptr<Process>;
+    struct Located {
+        std::string path; ///< absolute, without links; textual when the file is not there
+        struct stat info {};
+        bool regular = false; ///< it is there, and content may be read from it
+    };
+    struct StreamId {
+        dev_t device = 0;
+        ino_t inode = 0;
+        bool operator==(const StreamId&) const = default;
+    };
+
+    Process& process_of(pid_t thread);
+    ProcessPtr begin(pid_t pid, pid_t parent);
+    static Process& owner_of(Process& process);
+    Located locate(Process& process, int folder, std::string_view path);
+    static std::string text_path(Process& process, int folder, std::string_view path);
+    const std::string& canonical(const std::string& text, const struct stat& info);
+    std::string canonical_new(const std::string& text);
+    VersionId version_of(const Located& file, bool written);
+    void read(Process& owner, const Located& file, unsigned bits);
+    void will_write(Process& owner, const Located& file, int flags);
+    void move_file(Process& process, const Located& from, const Located& to, bool keeps_source);
+    void look_at_streams(Process& process, Image& image);
+    void become(Process& process, const Located& program, Image image);
+    bool is_shell_script(VersionId id, const std::string& path);
+    void end(Process& process, int code);
+    void settle_writes(Process& process);
+    void record_content(VersionId id, const Located& file, bool written);
+
+    struct VersionKey {
+        std::string path;
+        Stamp stamp;
+        bool operator==(const VersionKey&) const = default;
+    };
+    struct VersionKeyHash {
+        std::size_t operator()(const VersionKey& key) const noexcept
+        {
+            return std::hash<std::string>()(key.path) ^ key.stamp;
+        }
+    };
+    struct Canonical {
+        StreamId file;
+        std::string path;
+    };
+
+    JournalWriter& journal_;
+    std::unordered_map<pid_t, ProcessPtr> processes_; ///< by process id
+    std::unordered_map<pid_t, pid_t> threads_;        ///< thread → process
+    std::unordered_map<VersionKey, VersionId, VersionKeyHash> versions_;
+    std::unordered_map<std::string, Canonical> canonical_; ///< path as a process gave it → file
+    std::unordered_map<VersionId, bool> shell_scripts_;
+    std::vector<StreamId> ignored_streams_;
+    std::uint64_t next_serial_ = 1;
+    VersionId next_version_ = 0;
+};
+
+} // namespace stemma::hooks
