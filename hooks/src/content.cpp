@@ -1,8 +1,9 @@
-#include "content.hpp"
+#include "stemma/hooks/content.hpp"
 
 #include "stemma/core/text.hpp"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -170,6 +171,12 @@ std::optional<Content> content_of(int fd, bool with_blob) noexcept
     } catch (...) { // NOLINT(bugprone-empty-catch): out of memory reads as "cannot be read"
         return std::nullopt;
     }
+}
+
+std::optional<Content> read_content(const std::string& path, bool with_blob) noexcept
+{
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    return fd ? content_of(fd.get(), with_blob) : std::nullopt;
 }
 
 } // namespace stemma::hooks

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <map>
 
-#include "content.hpp"
+#include "stemma/hooks/content.hpp"
 #include "process_info.hpp"
 #include "tag.hpp"
 

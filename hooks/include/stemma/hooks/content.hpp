@@ -3,6 +3,7 @@
 #include "stemma/hooks/journal.hpp"
 
 #include <optional>
+#include <string>
 
 namespace stemma::hooks {
 
@@ -10,5 +11,7 @@ namespace stemma::hooks {
 /// with_blob  also git's blob id: sources need it, objects do not
 /// returns    nullopt when it cannot be read or changed meanwhile
 std::optional<Content> content_of(int fd, bool with_blob) noexcept;
+/// The same for a file by name.
+std::optional<Content> read_content(const std::string& path, bool with_blob) noexcept;
 
 } // namespace stemma::hooks

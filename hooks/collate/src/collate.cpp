@@ -1,0 +1,368 @@
+#include "stemma/collate/collate.hpp"
+
+#include "stemma/collate/distribution.hpp"
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/text.hpp"
+#include "stemma/core/uuid.hpp"
+#include "stemma/hooks/content.hpp"
+#include "stemma/hooks/session.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+
+#include "recorded.hpp"
+#include "sources.hpp"
+#include "steps.hpp"
+
+namespace stemma::hooks {
+
+namespace {
+
+using model::ArtifactKind;
+using model::FileState;
+using model::Manifest;
+
+constexpr std::uint64_t most_journal_bytes = std::uint64_t{4} << 30U;
+
+std::string file_name(const std::string& path)
+{
+    return path.substr(path.rfind('/') + 1);
+}
+
+bool ends_with(std::string_view text, std::string_view end)
+{
+    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+ArtifactKind artifact_kind(const SeenFile& file)
+{
+    switch (file.content ? file.content->kind : 'd') {
+    case 'o':
+        return ArtifactKind::object;
+    case 'x':
+        return ArtifactKind::executable;
+    case 's':
+        return ArtifactKind::shared_library;
+    case 'a':
+        return ends_with(file.path, ".deb") ? ArtifactKind::package : ArtifactKind::archive;
+    default:
+        break;
+    }
+    for (const auto* end : {".deb",
+                            ".rpm",
+                            ".tar",
+                            ".tar.gz",
+                            ".tgz",
+                            ".tar.xz",
+                            ".tar.zst",
+                            ".tar.bz2",
+                            ".zip",
+                            ".whl",
+                            ".apk"}) {
+        if (ends_with(file.path, end)) {
+            return ArtifactKind::package;
+        }
+    }
+    return ArtifactKind::generated;
+}
+
+/// Everything from a journal to a manifest, step by step.
+class Collation {
+public:
+    Collation(const std::string& text, const CollateOptions& options)
+        : options_(options), recorded_(gather(text)), sources_(build_folder())
+    {
+        if (recorded_.sessions.empty() && recorded_.processes.empty()) {
+            throw Error(ErrorCode::corrupt, "no record of a build in it");
+        }
+        manifest_.run.id = run_id(text);
+    }
+
+    Manifest make()
+    {
+        look_again();
+        drafts_ = keep_what_matters(make_steps(recorded_), recorded_, is_current_);
+        find_written();
+        choose_root();
+        add_steps();
+        add_packages();
+        add_artifacts();
+        add_build();
+        add_holes();
+        normalise(manifest_);
+        return std::move(manifest_);
+    }
+
+private:
+    std::string build_folder() const
+    {
+        // A launcher's folder is wherever its step ran: no better than none.
+        const auto found = std::find_if(recorded_.sessions.begin(),
+                                        recorded_.sessions.end(),
+                                        [](const SessionRecord& s) { return !s.launcher; });
+        if (found != recorded_.sessions.end()) {
+            return found->folder;
+        }
+        return recorded_.sessions.empty() ? std::string() : recorded_.sessions.front().folder;
+    }
+
+    std::string run_id(const std::string& text) const
+    {
+        for (const auto& session : recorded_.sessions) {
+            if (is_uuid(session.id)) {
+                return session.id;
+            }
+        }
+        // A journal of launchers: the same journal is the same build.
+        return make_uuid5(stemma_uuid_space, sha256(text).hex());
+    }
+
+    /// Which files are still there as they were; and the content of those that nobody hashed.
+    void look_again()
+    {
+        is_current_.resize(recorded_.files.size(), false);
+        for (std::size_t i = 0; i < recorded_.files.size(); ++i) {
+            auto& file = recorded_.files[i];
+            struct stat info {};
+            if (::stat(file.path.c_str(), &info) != 0) {
+                continue;
+            }
+            is_current_[i] = stamp_of(info) == file.stamp;
+            if (!is_current_[i] && file.content && S_ISREG(info.st_mode) &&
+                static_cast<std::uint64_t>(info.st_size) == file.content->ids.size) {
+                const auto now = read_content(file.path, false);
+                is_current_[i] = now && now->ids.sha256 == file.content->ids.sha256;
+            }
+        }
+    }
+
+    void find_written()
+    {
+        for (const auto& step : drafts_) {
+            for (const auto output : step.outputs) {
+                written_paths_[recorded_.files[output].path] = true;
+                if (recorded_.files[output].content) {
+                    written_contents_[recorded_.files[output].content->ids.sha256] = true;
+                }
+            }
+        }
+    }
+
+    void choose_root()
+    {
+        std::vector<std::string> paths;
+        for (const auto& step : drafts_) {
+            if (step.role == Role::scheduler) {
+                continue;
+            }
+            for (const auto input : step.inputs) {
+                const auto& path = recorded_.files[input].path;
+                if (!is_system_path(path) && written_paths_.count(path) == 0) {
+                    paths.push_back(path);
+                }
+            }
+        }
+        std::sort(paths.begin(), paths.end());
+        paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+        sources_.choose_root(paths);
+    }
+
+    /// The manifest's number of a file; nullopt when its content is not known.
+    std::optional<model::FileIndex> file_of(SeenIndex seen)
+    {
+        const auto known = numbers_.find(seen);
+        if (known != numbers_.end()) {
+            return known->second;
+        }
+        auto& file = recorded_.files[seen];
+        if (!file.content && !file.raced && is_current_[seen]) {
+            file.content = read_content(file.path, !is_system_path(file.path));
+        }
+        if (!file.content) {
+            manifest_.holes.push_back({0,
+                                       file.path,
+                                       file.raced
+                                           ? "raced: it changed before its content was read"
+                                           : "it changed or went before its content was read"});
+            return numbers_[seen] = std::nullopt;
+        }
+        const bool written = written_paths_.count(file.path) != 0;
+        manifest_.files.push_back(sources_.describe(file, written));
+        seen_of_.push_back(seen);
+        return numbers_[seen] = static_cast<model::FileIndex>(manifest_.files.size() - 1);
+    }
+
+    std::vector<model::FileIndex> files_of(const std::set<SeenIndex>& seen)
+    {
+        std::vector<model::FileIndex> files;
+        for (const auto index : seen) {
+            if (const auto file = file_of(index)) {
+                files.push_back(*file);
+            }
+        }
+        return files;
+    }
+
+    void add_steps()
+    {
+        for (auto& draft : drafts_) {
+            model::Step step;
+            step.kind = draft.kind;
+            step.tool = draft.tool ? file_of(*draft.tool) : std::nullopt;
+            step.argv = std::move(draft.argv);
+            step.cwd = sources_.shorten(draft.cwd);
+            step.exit = draft.exit;
+            step.target = std::move(draft.target);
+            step.inputs = files_of(draft.inputs);
+            step.outputs = files_of(draft.outputs);
+            for (const auto output : draft.outputs) {
+                const auto file = file_of(output);
+                if (file && draft.role != Role::scheduler && is_current_[output]) {
+                    made_[*file] = static_cast<std::uint32_t>(manifest_.steps.size());
+                }
+            }
+            manifest_.steps.push_back(std::move(step));
+        }
+    }
+
+    void add_packages()
+    {
+        std::vector<std::string> paths;
+        for (const auto& file : manifest_.files) {
+            if (file.state == FileState::system) {
+                paths.push_back(file.path);
+            }
+        }
+        const auto owners =
+            doing([&] { return Distribution().owners(paths); }, "looking up distribution packages");
+        for (auto& file : manifest_.files) {
+            if (file.state == FileState::system) {
+                if (const auto owner = owners.find(file.path); owner != owners.end()) {
+                    file.package = owner->second;
+                }
+            }
+        }
+    }
+
+    void add_artifact(model::FileIndex file, std::optional<std::uint32_t> step)
+    {
+        const auto& seen = recorded_.files[seen_of_[file]];
+        model::Artifact artifact;
+        artifact.file = file;
+        artifact.name = file_name(seen.path);
+        artifact.kind = artifact_kind(seen);
+        if (seen.content && !seen.content->build_id.empty()) {
+            artifact.build_id = seen.content->build_id;
+        }
+        artifact.step = step;
+        if (step) {
+            artifact.target = manifest_.steps[*step].target;
+        }
+        manifest_.artifacts.push_back(std::move(artifact));
+    }
+
+    void add_artifacts()
+    {
+        for (const auto& [file, step] : made_) {
+            add_artifact(file, step);
+        }
+        // Objects and libraries of the build's own that no step of the journal made.
+        for (model::FileIndex i = 0; i < manifest_.files.size(); ++i) {
+            const auto& file = manifest_.files[i];
+            const auto& seen = recorded_.files[seen_of_[i]];
+            const bool binary = seen.content && seen.content->kind != 'd';
+            if (binary && file.state == FileState::untracked && made_.count(i) == 0 &&
+                written_contents_.count(file.sha256) == 0) {
+                add_artifact(i, std::nullopt);
+            }
+        }
+    }
+
+    void add_build()
+    {
+        manifest_.build = sources_.build();
+        manifest_.build.name = options_.name.empty() ? file_name(sources_.root()) : options_.name;
+        manifest_.build.toolchain = toolchain();
+        auto& run = manifest_.run;
+        run.root = sources_.root();
+        std::uint64_t started = 0;
+        for (const auto& session : recorded_.sessions) {
+            started = started == 0 ? session.started : std::min(started, session.started);
+            run.machine = session.machine;
+            run.user = session.user;
+        }
+        run.started = Time(std::chrono::microseconds(started));
+        run.finished = Time(std::chrono::microseconds(std::max(started, recorded_.finished)));
+    }
+
+    /// The package of the compiler that most steps used, e.g. "g++-12 12.2.0-14".
+    std::string toolchain() const
+    {
+        std::map<std::string, std::size_t> used;
+        for (const auto& step : manifest_.steps) {
+            const bool compiles =
+                step.kind == model::StepKind::compile || step.kind == model::StepKind::link;
+            if (compiles && step.tool && manifest_.files[*step.tool].package) {
+                ++used[*manifest_.files[*step.tool].package];
+            }
+        }
+        const auto best =
+            std::max_element(used.begin(), used.end(), [](const auto& a, const auto& b) {
+                return a.second < b.second;
+            });
+        if (best == used.end()) {
+            return {};
+        }
+        auto name = best->first.substr(0, best->first.find('?'));
+        name = name.substr(name.rfind('/') + 1);
+        std::replace(name.begin(), name.end(), '@', ' ');
+        return name;
+    }
+
+    void add_holes()
+    {
+        for (const auto& hole : recorded_.holes) {
+            manifest_.holes.push_back({hole.pid, hole.program, hole.reason});
+        }
+        for (const auto& problem : sources_.problems()) {
+            manifest_.holes.push_back({0, "git", problem});
+        }
+    }
+
+    const CollateOptions& options_;
+    Recorded recorded_;
+    Sources sources_;
+    Manifest manifest_;
+    std::vector<DraftStep> drafts_;
+    std::vector<bool> is_current_;
+    std::map<std::string, bool> written_paths_;
+    std::map<Digest, bool> written_contents_;
+    std::map<SeenIndex, std::optional<model::FileIndex>> numbers_;
+    std::vector<SeenIndex> seen_of_; ///< manifest's number → seen file
+    std::map<model::FileIndex, std::uint32_t> made_;
+};
+
+} // namespace
+
+Manifest collate_journal(const std::string& path, const CollateOptions& options)
+{
+    const auto text = read_file(path, most_journal_bytes);
+    return doing([&] { return Collation(text, options).make(); }, "collating the journal {}", path);
+}
+
+std::vector<const model::Artifact*> unrecorded(const Manifest& manifest)
+{
+    std::vector<const model::Artifact*> list;
+    for (const auto& artifact : manifest.artifacts) {
+        if (!artifact.step) {
+            list.push_back(&artifact);
+        }
+    }
+    return list;
+}
+
+} // namespace stemma::hooks

@@ -1,0 +1,409 @@
+#include "steps.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <numeric>
+#include <unordered_map>
+
+namespace stemma::hooks {
+
+namespace {
+
+using model::StepKind;
+
+/// Who belongs together: disjoint sets over the processes.
+class Groups {
+public:
+    explicit Groups(std::size_t size) : parent_(size)
+    {
+        std::iota(parent_.begin(), parent_.end(), std::size_t{0});
+    }
+    std::size_t find(std::size_t index)
+    {
+        while (parent_[index] != index) {
+            parent_[index] = parent_[parent_[index]];
+            index = parent_[index];
+        }
+        return index;
+    }
+    /// The group of `into` keeps its name.
+    void join(std::size_t index, std::size_t into) { parent_[find(index)] = find(into); }
+
+private:
+    std::vector<std::size_t> parent_;
+};
+
+/// The program that a process is known by: the last that is no shell, else the last.
+const Image* main_image(const ProcessRecord& record)
+{
+    const Image* best = nullptr;
+    Role best_role = Role::shell;
+    for (const auto& image : record.images) {
+        if (image.of_child) {
+            continue;
+        }
+        const auto role =
+            image.argv.empty() ? Role::other : role_of(image.argv.front(), image.argv);
+        if (best == nullptr || (role != Role::shell && !swallows_children(best_role))) {
+            best = &image;
+            best_role = role;
+        }
+    }
+    return best;
+}
+
+Role role_of_process(const Recorded& recorded, const ProcessRecord& record)
+{
+    const auto* image = main_image(record);
+    if (image == nullptr) {
+        return Role::shell;
+    }
+    const std::string program =
+        image->program ? recorded.files[*image->program].path : std::string();
+    return role_of(program, image->argv);
+}
+
+class Grouping {
+public:
+    explicit Grouping(const Recorded& recorded)
+        : recorded_(recorded), groups_(recorded.processes.size())
+    {
+        for (std::size_t i = 0; i < recorded.processes.size(); ++i) {
+            const auto& process = recorded.processes[i];
+            roles_.push_back(role_of_process(recorded, process.record));
+            by_serial_[{process.writer, process.record.serial}] = i;
+        }
+    }
+
+    std::size_t group_of(std::size_t index) { return groups_.find(index); }
+    [[nodiscard]] Role role(std::size_t index) const { return roles_[index]; }
+
+    void join_all()
+    {
+        join_pipes();
+        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
+            join_with_parent(i);
+        }
+    }
+
+    /// The launcher's words for a process: its own, or those of the nearest process above.
+    const Tag* tag_of(std::size_t index)
+    {
+        for (int depth = 0; depth < 64; ++depth) {
+            const auto& record = recorded_.processes[index].record;
+            if (record.tag) {
+                return &*record.tag;
+            }
+            const auto above = parent(index);
+            if (!above) {
+                return nullptr;
+            }
+            index = *above;
+        }
+        return nullptr;
+    }
+
+private:
+    std::optional<std::size_t> parent(std::size_t index) const
+    {
+        const auto& process = recorded_.processes[index];
+        const auto found = by_serial_.find({process.writer, process.record.parent_serial});
+        return found == by_serial_.end() || process.record.parent_serial == 0
+                   ? std::nullopt
+                   : std::optional(found->second);
+    }
+
+    static std::uint64_t pipe_in(const ProcessRecord& record)
+    {
+        return record.images.empty() ? 0 : record.images.back().pipe_in;
+    }
+    static std::uint64_t pipe_out(const ProcessRecord& record)
+    {
+        return record.images.empty() ? 0 : record.images.back().pipe_out;
+    }
+
+    /// Members of one pipeline run at the same time; inode numbers of pipes come again later.
+    static bool overlap(const ProcessRecord& a, const ProcessRecord& b)
+    {
+        return a.started < b.ended && b.started < a.ended;
+    }
+
+    void join_pipes()
+    {
+        std::unordered_multimap<std::uint64_t, std::size_t> readers;
+        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
+            if (const auto pipe = pipe_in(recorded_.processes[i].record); pipe != 0) {
+                readers.emplace(pipe, i);
+            }
+        }
+        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
+            const auto& writer = recorded_.processes[i];
+            const auto pipe = pipe_out(writer.record);
+            if (pipe == 0 || roles_[i] == Role::scheduler) {
+                continue;
+            }
+            const auto [first, last] = readers.equal_range(pipe);
+            bool taken = false;
+            for (auto reader = first; reader != last; ++reader) {
+                const auto& other = recorded_.processes[reader->second];
+                if (reader->second != i && other.writer == writer.writer &&
+                    roles_[reader->second] != Role::scheduler &&
+                    overlap(other.record, writer.record)) {
+                    groups_.join(i, reader->second);
+                    taken = true;
+                }
+            }
+            // Nobody else reads it: the shell or script above does, as with $(…).
+            const auto above = parent(i);
+            if (!taken && above && roles_[*above] != Role::scheduler &&
+                !swallows_children(roles_[i])) {
+                groups_.join(i, *above);
+            }
+        }
+    }
+
+    void join_with_parent(std::size_t index)
+    {
+        const auto& record = recorded_.processes[index].record;
+        const auto above = parent(index);
+        if (!above || record.tag) {
+            return;
+        }
+        const bool never_became_a_program = main_image(record) == nullptr;
+        const bool of_custom_command =
+            !swallows_children(roles_[index]) && roles_[index] != Role::scheduler &&
+            roles_[*above] != Role::scheduler && tag_of(*above) != nullptr;
+        if (never_became_a_program || of_custom_command) {
+            groups_.join(index, *above);
+        }
+    }
+
+    struct SerialHash {
+        std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const noexcept
+        {
+            return std::hash<std::uint64_t>()(key.first * 0x9e3779b97f4a7c15U + key.second);
+        }
+    };
+
+    const Recorded& recorded_;
+    Groups groups_;
+    std::vector<Role> roles_;
+    std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, std::size_t, SerialHash> by_serial_;
+};
+
+bool ran_linker(const ProcessRecord& record)
+{
+    return std::any_of(record.images.begin(), record.images.end(), [](const Image& image) {
+        return !image.argv.empty() && role_of(image.argv.front(), image.argv) == Role::linker;
+    });
+}
+
+StepKind kind_of(Role role, bool linked)
+{
+    switch (role) {
+    case Role::compiler:
+        return linked ? StepKind::link : StepKind::compile;
+    case Role::archiver:
+        return StepKind::archive;
+    case Role::linker:
+        return StepKind::link;
+    case Role::copier:
+        return StepKind::copy;
+    case Role::packer:
+        return StepKind::pack;
+    case Role::installer:
+        return StepKind::install;
+    case Role::shell:
+    case Role::other:
+    case Role::scheduler:
+        return StepKind::generate;
+    }
+    return StepKind::other;
+}
+
+/// How well a role names the step that its group is.
+int weight(Role role)
+{
+    if (swallows_children(role)) {
+        return 3;
+    }
+    return role == Role::other ? 2 : role == Role::shell ? 1 : 0;
+}
+
+class StepMaker {
+public:
+    StepMaker(const Recorded& recorded, Grouping& grouping)
+        : recorded_(recorded), grouping_(grouping)
+    {
+    }
+
+    std::vector<DraftStep> make()
+    {
+        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
+            add(i, steps_[grouping_.group_of(i)]);
+        }
+        std::vector<DraftStep> made;
+        for (auto& [group, step] : steps_) {
+            for (const auto output : step.outputs) {
+                step.inputs.erase(output);
+            }
+            if (step.tool) {
+                step.inputs.erase(*step.tool);
+            }
+            if (!step.outputs.empty()) {
+                made.push_back(std::move(step));
+            }
+        }
+        std::sort(made.begin(), made.end(), [](const DraftStep& a, const DraftStep& b) {
+            return a.ended < b.ended;
+        });
+        return made;
+    }
+
+private:
+    void add(std::size_t index, DraftStep& step)
+    {
+        const auto& record = recorded_.processes[index].record;
+        const auto role = grouping_.role(index);
+        const auto* image = main_image(record);
+        const bool first = step.argv.empty();
+        if (image != nullptr && (first || record.tag || weight(role) > weight(step.role))) {
+            step.role = role;
+            step.kind = kind_of(role, ran_linker(record));
+            step.tool = image->program;
+            step.argv = image->argv;
+            step.cwd = image->cwd;
+            step.exit = record.exit;
+        }
+        if (const auto* tag = grouping_.tag_of(index); tag != nullptr) {
+            step.target = tag->target;
+            step.target_type = tag->type;
+        }
+        step.ended = std::max(step.ended, record.ended);
+        for (const auto& access : record.accesses) {
+            if ((access.bits & access_write) != 0) {
+                step.outputs.insert(access.id);
+            }
+            if ((access.bits & ~unsigned{access_write}) != 0) {
+                step.inputs.insert(access.id);
+            }
+        }
+    }
+
+    const Recorded& recorded_;
+    Grouping& grouping_;
+    std::map<std::size_t, DraftStep> steps_;
+};
+
+/// Who made what, for the walk backwards.
+class Makers {
+public:
+    Makers(const std::vector<DraftStep>& steps, const Recorded& recorded) : recorded_(recorded)
+    {
+        for (std::size_t i = 0; i < steps.size(); ++i) {
+            for (const auto output : steps[i].outputs) {
+                by_file_[output] = i; // the newest wins: steps are in time order
+                const auto& file = recorded.files[output];
+                by_path_[file.path] = i;
+                if (file.content) {
+                    by_content_[file.content->ids.sha256] = i;
+                }
+            }
+        }
+    }
+
+    /// The step that made the file that somebody read; by identity, else by equal content.
+    std::optional<std::size_t> maker_of(SeenIndex index) const
+    {
+        if (const auto found = by_file_.find(index); found != by_file_.end()) {
+            return found->second;
+        }
+        const auto& file = recorded_.files[index];
+        if (file.content && file.content->ids.size != 0) {
+            if (const auto found = by_content_.find(file.content->ids.sha256);
+                found != by_content_.end()) {
+                return found->second;
+            }
+        }
+        return std::nullopt;
+    }
+
+    bool is_newest(std::size_t step, SeenIndex output) const
+    {
+        const auto found = by_path_.find(recorded_.files[output].path);
+        return found != by_path_.end() && found->second == step;
+    }
+
+private:
+    const Recorded& recorded_;
+    std::unordered_map<SeenIndex, std::size_t> by_file_;
+    std::unordered_map<std::string, std::size_t> by_path_;
+    std::unordered_map<Digest, std::size_t> by_content_;
+};
+
+} // namespace
+
+std::vector<DraftStep> make_steps(const Recorded& recorded)
+{
+    Grouping grouping(recorded);
+    grouping.join_all();
+    return StepMaker(recorded, grouping).make();
+}
+
+std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
+                                         const Recorded& recorded,
+                                         const std::vector<bool>& is_current)
+{
+    const Makers makers(steps, recorded);
+    std::vector<bool> kept(steps.size(), false);
+    std::set<std::string_view> read; // paths
+    std::deque<std::size_t> open;
+    const auto keep = [&](std::size_t index) {
+        if (!kept[index]) {
+            kept[index] = true;
+            open.push_back(index);
+        }
+    };
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const bool makes_artifacts =
+            steps[i].role != Role::scheduler &&
+            std::any_of(steps[i].outputs.begin(), steps[i].outputs.end(), [&](SeenIndex output) {
+                return is_current[output] && makers.is_newest(i, output);
+            });
+        if (makes_artifacts) {
+            keep(i);
+        }
+    }
+    while (!open.empty()) {
+        const auto index = open.front();
+        open.pop_front();
+        if (steps[index].role == Role::scheduler) {
+            continue; // it reads the whole tree: that is not what the one file is made of
+        }
+        for (const auto input : steps[index].inputs) {
+            read.insert(recorded.files[input].path);
+            if (const auto maker = makers.maker_of(input); maker && *maker != index) {
+                keep(*maker);
+            }
+        }
+    }
+    std::vector<DraftStep> result;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        if (!kept[i]) {
+            continue;
+        }
+        if (steps[i].role == Role::scheduler) {
+            for (auto output = steps[i].outputs.begin(); output != steps[i].outputs.end();) {
+                const bool unused = read.count(recorded.files[*output].path) == 0;
+                output = unused ? steps[i].outputs.erase(output) : std::next(output);
+            }
+        }
+        if (!steps[i].outputs.empty()) {
+            result.push_back(std::move(steps[i]));
+        }
+    }
+    return result;
+}
+
+} // namespace stemma::hooks
