@@ -84,6 +84,7 @@ public:
         join_pipes();
         for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
             join_with_parent(i);
+            join_with_writer_above(i);
         }
     }
 
@@ -179,6 +180,35 @@ private:
         }
     }
 
+    /// "{ a; b; } > file": the shell opened what its children write.
+    void join_with_writer_above(std::size_t index)
+    {
+        for (const auto& access : recorded_.processes[index].record.accesses) {
+            if ((access.bits & access_write) == 0) {
+                continue;
+            }
+            const auto& path = recorded_.files[access.id].path;
+            auto above = parent(index);
+            for (int depth = 0; above && depth < 64; ++depth, above = parent(*above)) {
+                if (roles_[*above] == Role::scheduler) {
+                    break;
+                }
+                if (writes(*above, path)) {
+                    groups_.join(index, *above);
+                    break;
+                }
+            }
+        }
+    }
+
+    [[nodiscard]] bool writes(std::size_t index, const std::string& path) const
+    {
+        const auto& accesses = recorded_.processes[index].record.accesses;
+        return std::any_of(accesses.begin(), accesses.end(), [&](const Access& access) {
+            return (access.bits & access_write) != 0 && recorded_.files[access.id].path == path;
+        });
+    }
+
     struct SerialHash {
         std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const noexcept
         {
@@ -268,7 +298,10 @@ private:
         const auto role = grouping_.role(index);
         const auto* image = main_image(record);
         const bool first = step.argv.empty();
-        if (image != nullptr && (first || record.tag || weight(role) > weight(step.role))) {
+        const bool names_better = weight(role) > weight(step.role) ||
+                                  (weight(role) == weight(step.role) && record.started < step.started);
+        if (image != nullptr && (first || record.tag || names_better)) {
+            step.started = record.started;
             step.role = role;
             step.kind = kind_of(role, ran_linker(record));
             step.tool = image->program;

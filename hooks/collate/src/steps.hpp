@@ -21,6 +21,7 @@ struct DraftStep {
     std::string target;
     std::string target_type;
     int exit = 0;
+    std::uint64_t started = 0; ///< of the process that names the step
     std::uint64_t ended = 0;
     std::set<SeenIndex> inputs; ///< without the tool and what the step itself wrote
     std::set<SeenIndex> outputs;
