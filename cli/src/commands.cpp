@@ -20,6 +20,7 @@ std::vector<Command> collect()
                         vm_commands,
                         snapshot_commands,
                         compare_commands,
+                        export_commands,
                         ledger_commands}) {
         auto rows = group();
         commands.insert(commands.end(),

@@ -38,6 +38,18 @@ std::string encoded(std::string_view bytes, bool (*stays)(char) noexcept)
     return text;
 }
 
+} // namespace
+
+std::string name_text(std::string_view bytes)
+{
+    return is_utf8(bytes) ? std::string(bytes) : printable(bytes);
+}
+
+std::string percent_encoded(std::string_view bytes)
+{
+    return encoded(bytes, [](char byte) noexcept { return is_unreserved(byte) || byte == '/'; });
+}
+
 std::string percent_decoded(std::string_view text)
 {
     std::string bytes;
@@ -51,18 +63,6 @@ std::string percent_decoded(std::string_view text)
         }
     }
     return bytes;
-}
-
-} // namespace
-
-std::string name_text(std::string_view bytes)
-{
-    return is_utf8(bytes) ? std::string(bytes) : printable(bytes);
-}
-
-std::string percent_encoded(std::string_view bytes)
-{
-    return encoded(bytes, [](char byte) noexcept { return is_unreserved(byte) || byte == '/'; });
 }
 
 std::optional<std::string> repository_uri(std::string_view repo)

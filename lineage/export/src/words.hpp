@@ -15,6 +15,8 @@ std::string name_text(std::string_view bytes);
 
 /// Percent-encodes all but RFC 3986's unreserved characters and '/'.
 std::string percent_encoded(std::string_view bytes);
+/// The other way; what is no escape stays.
+std::string percent_decoded(std::string_view text);
 
 /// "git+https://host/path" of a clone URL in any of git's forms; nullopt for a mere folder name.
 std::optional<std::string> repository_uri(std::string_view repo);
