@@ -58,6 +58,12 @@ Json parse_json(std::string_view text, std::string_view name)
         }
         return true;
     };
+    if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
+        // The library takes a zero byte for the end and would not look at what follows.
+        const auto at = position_of(text, zero);
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: line {}, column {}: a zero byte", name, at.line, at.column));
+    }
     try {
         return Json::parse(text.begin(), text.end(), watch);
     } catch (const Json::parse_error& failure) {

@@ -109,7 +109,8 @@ class Program:
     def __call__(self, *words, status=0):
         done = subprocess.run([self.path, *words], capture_output=True, check=False)
         want(done.returncode == status,
-             f"stemma {' '.join(words)}: exit {done.returncode}, not {status}: {done.stderr.decode()}")
+             f"stemma {' '.join(words)}: exit {done.returncode}, not {status}: "
+             f"{done.stderr.decode()}{done.stdout.decode()[:500]}")
         return done.stdout.decode()
 
 

@@ -32,6 +32,14 @@ TEST_CASE("a key twice and endless nesting are refused")
     CHECK(error_of([&] { parse_json(deep, "x"); }));
 }
 
+TEST_CASE("a zero byte does not hide what follows it")
+{
+    const std::string text("{}\0 more", 8);
+    const auto error = error_of([&] { parse_json(text, "x"); });
+    REQUIRE(error);
+    CHECK(error->message() == "x: line 1, column 3: a zero byte");
+}
+
 TEST_CASE("bytes that are not UTF-8 survive as base64")
 {
     const std::string bytes = "caf\xe9\n";
