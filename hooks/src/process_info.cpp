@@ -70,7 +70,7 @@ std::string real_path(const std::string& path)
     return fd ? link_target("/proc/self/fd/" + std::to_string(fd.get())) : std::string();
 }
 
-std::string interpreter_of(const std::string& path)
+Session::Interpreter interpreter_of(const std::string& path)
 {
     const auto head = head_of(path);
     if (head.substr(0, 2) != "#!") {
@@ -83,7 +83,7 @@ std::string interpreter_of(const std::string& path)
     }
     const bool through_env =
         words.size() > 1 && words[0].size() >= 4 && words[0].substr(words[0].size() - 4) == "/env";
-    return std::string(through_env ? words[1] : words[0]);
+    return {std::string(words[0]), std::string(through_env ? words[1] : words[0])};
 }
 
 } // namespace stemma::hooks

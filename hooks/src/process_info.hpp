@@ -1,5 +1,7 @@
 #pragma once
 
+#include "stemma/hooks/session.hpp"
+
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -25,7 +27,7 @@ bool stat_of(pid_t pid, std::string_view name, struct stat& info);
 /// The path without links and dots; empty when it is not there.
 std::string real_path(const std::string& path);
 
-/// The program after "#!", behind env(1) too; empty when the file is no script.
-std::string interpreter_of(const std::string& path);
+/// What follows "#!"; empty when the file is no script.
+Session::Interpreter interpreter_of(const std::string& path);
 
 } // namespace stemma::hooks

@@ -1,5 +1,7 @@
 #include "stemma/hooks/session.hpp"
 
+#include "stemma/hooks/content.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -10,7 +12,6 @@
 #include <cerrno>
 #include <map>
 
-#include "stemma/hooks/content.hpp"
 #include "process_info.hpp"
 #include "tag.hpp"
 
@@ -384,18 +385,33 @@ void Session::look_at_streams(Process& process, Image& image)
     }
 }
 
-bool Session::is_shell_script(VersionId id, const std::string& path)
+void Session::note_interpreter(Process& process, VersionId id, const std::string& path)
 {
-    const auto [found, fresh] = shell_scripts_.try_emplace(id, false);
+    const auto [found, fresh] = interpreters_.try_emplace(id);
     if (fresh) {
-        const auto interpreter = interpreter_of(path);
-        found->second = !interpreter.empty() && role_of(interpreter, {}) == Role::shell;
+        found->second = interpreter_of(path);
     }
-    return found->second;
+    const auto& interpreter = found->second;
+    if (interpreter.program.empty()) {
+        return;
+    }
+    // The kernel opens it by itself: no call of the process tells of it.
+    const auto file = locate(process, AT_FDCWD, interpreter.program);
+    if (file.regular) {
+        owner_of(process).accesses[version_of(file, false)] |= access_exec;
+    }
+    if (role_of(interpreter.language, {}) == Role::shell) {
+        process.role = Role::shell;
+    }
 }
 
 void Session::become(Process& process, const Located& program, Image image)
 {
+    const auto role = role_of(program.path, image.argv);
+    if (process.owner && starts_own_step(process.owner->role, role)) {
+        process.owner->has_children = true;
+        process.owner.reset();
+    }
     const bool swallowed = process.owner && !process.owner->ended;
     if (auto tag = tag_of(image.argv)) {
         process.record.tag = std::move(tag);
@@ -411,10 +427,10 @@ void Session::become(Process& process, const Located& program, Image image)
         const bool was_tool =
             process.record.images.empty() ? false : swallows_children(process.role);
         if (!was_tool) {
-            process.role = role_of(program.path, image.argv);
+            process.role = role;
         }
-        if (process.role == Role::other && is_shell_script(id, program.path)) {
-            process.role = Role::shell;
+        if (process.role == Role::other || process.role == Role::shell) {
+            note_interpreter(process, id, program.path);
         }
         if (process.role == Role::scheduler) {
             process.out_counts = false; // what it runs prints there; it makes nothing of it

@@ -14,6 +14,12 @@ bool take(std::string_view argument, std::string_view option, std::string& into)
         return false;
     }
     into = argument.substr(option.size());
+    // Ninja leaves some placeholders of custom commands as they are.
+    for (const auto* placeholder : {"TARGET_NAME", "TARGET_TYPE", "LANGUAGE", "OUTPUT", "OBJECT"}) {
+        if (into == placeholder || into == std::string("<").append(placeholder).append(">")) {
+            into.clear();
+        }
+    }
     return true;
 }
 

@@ -207,4 +207,11 @@ bool swallows_children(Role role) noexcept
     return false;
 }
 
+bool starts_own_step(Role outer, Role inner) noexcept
+{
+    const bool outer_is_last = outer == Role::packer || outer == Role::installer;
+    return outer_is_last && (inner == Role::scheduler || inner == Role::compiler ||
+                             inner == Role::archiver || inner == Role::linker);
+}
+
 } // namespace stemma::hooks

@@ -207,10 +207,16 @@ private:
                                            : "it changed or went before its content was read"});
             return numbers_[seen] = std::nullopt;
         }
-        const bool written = written_paths_.count(file.path) != 0;
-        manifest_.files.push_back(sources_.describe(file, written));
-        seen_of_.push_back(seen);
-        return numbers_[seen] = static_cast<model::FileIndex>(manifest_.files.size() - 1);
+        // Touched, renamed and rewritten files have several stamps and one content.
+        const auto [same, fresh] =
+            by_content_.try_emplace({file.path, file.content->ids.sha256},
+                                    static_cast<model::FileIndex>(manifest_.files.size()));
+        if (fresh) {
+            const bool written = written_paths_.count(file.path) != 0;
+            manifest_.files.push_back(sources_.describe(file, written));
+            seen_of_.push_back(seen);
+        }
+        return numbers_[seen] = same->second;
     }
 
     std::vector<model::FileIndex> files_of(const std::set<SeenIndex>& seen)
@@ -359,6 +365,7 @@ private:
     std::map<std::string, bool> written_paths_;
     std::map<Digest, bool> written_contents_;
     std::map<SeenIndex, std::optional<model::FileIndex>> numbers_;
+    std::map<std::pair<std::string, Digest>, model::FileIndex> by_content_;
     std::vector<SeenIndex> seen_of_; ///< manifest's number → seen file
     std::map<model::FileIndex, std::uint32_t> made_;
 };

@@ -1,5 +1,7 @@
 #include "steps.hpp"
 
+#include "stemma/hooks/session.hpp"
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -278,6 +280,7 @@ public:
             for (const auto output : step.outputs) {
                 step.inputs.erase(output);
             }
+            drop_untouched(step);
             if (step.tool) {
                 step.inputs.erase(*step.tool);
             }
@@ -298,8 +301,9 @@ private:
         const auto role = grouping_.role(index);
         const auto* image = main_image(record);
         const bool first = step.argv.empty();
-        const bool names_better = weight(role) > weight(step.role) ||
-                                  (weight(role) == weight(step.role) && record.started < step.started);
+        const bool names_better =
+            weight(role) > weight(step.role) ||
+            (weight(role) == weight(step.role) && record.started < step.started);
         if (image != nullptr && (first || record.tag || names_better)) {
             step.started = record.started;
             step.role = role;
@@ -321,6 +325,27 @@ private:
             if ((access.bits & ~unsigned{access_write}) != 0) {
                 step.inputs.insert(access.id);
             }
+        }
+    }
+
+    /// ranlib on an archive that has an index writes the same bytes again: that made nothing.
+    void drop_untouched(DraftStep& step) const
+    {
+        std::vector<SeenIndex> own;
+        for (const auto input : step.inputs) {
+            if (!is_system_path(recorded_.files[input].path)) {
+                own.push_back(input);
+            }
+        }
+        if (own.size() != 1 || step.outputs.size() != 1) {
+            return;
+        }
+        const auto& before = recorded_.files[own.front()];
+        const auto& after = recorded_.files[*step.outputs.begin()];
+        const bool same = before.content && after.content && before.path == after.path &&
+                          before.content->ids.sha256 == after.content->ids.sha256;
+        if (same) {
+            step.outputs.clear();
         }
     }
 

@@ -55,6 +55,12 @@ public:
     /// Files that standard input and output of the build itself are: not a step's.
     void ignore_stream(const struct stat& info);
 
+    /// What a script's first line asks for.
+    struct Interpreter {
+        std::string program;  ///< what the kernel starts; empty: no script
+        std::string language; ///< behind env(1) too
+    };
+
 private:
     struct Process;
     using ProcessPtr = std::shared_ptr<Process>;
@@ -82,7 +88,7 @@ private:
     void move_file(Process& process, const Located& from, const Located& to, bool keeps_source);
     void look_at_streams(Process& process, Image& image);
     void become(Process& process, const Located& program, Image image);
-    bool is_shell_script(VersionId id, const std::string& path);
+    void note_interpreter(Process& process, VersionId id, const std::string& path);
     void end(Process& process, int code);
     void settle_writes(Process& process);
     void record_content(VersionId id, const Located& file, bool written);
@@ -108,7 +114,7 @@ private:
     std::unordered_map<pid_t, pid_t> threads_;        ///< thread → process
     std::unordered_map<VersionKey, VersionId, VersionKeyHash> versions_;
     std::unordered_map<std::string, Canonical> canonical_; ///< path as a process gave it → file
-    std::unordered_map<VersionId, bool> shell_scripts_;
+    std::unordered_map<VersionId, Interpreter> interpreters_;
     std::vector<StreamId> ignored_streams_;
     std::uint64_t next_serial_ = 1;
     VersionId next_version_ = 0;

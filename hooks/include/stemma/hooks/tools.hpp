@@ -26,6 +26,10 @@ Role role_of(std::string_view program, const std::vector<std::string>& argv);
 /// True for roles whose child processes belong to the same step.
 bool swallows_children(Role role) noexcept;
 
+/// True when a program of role `inner` starts a step of its own although a tool of role `outer`
+/// runs it: cpack and cmake --install may run a whole build first.
+bool starts_own_step(Role outer, Role inner) noexcept;
+
 /// The name behind versions, prefixes and suffixes: "x86_64-linux-gnu-g++-12" is "g++".
 std::string plain_tool_name(std::string_view program);
 
