@@ -1,0 +1,86 @@
+#include "backup_job.hpp"
+
+#include "stemma/core/error.hpp"
+#include "stemma/virt/xml.hpp"
+
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+namespace stemma::analyzer {
+
+namespace fs = std::filesystem;
+
+PointPlaces::PointPlaces(const fs::path& work_folder,
+                         const std::string& uuid,
+                         const virt::DiskInfo& disk)
+    : folder(work_folder / uuid),
+      lock(work_folder / (uuid + ".lock")),
+      socket(folder / "nbd.sock"),
+      // Beside the disk: it may grow, and QEMU may write there.
+      scratch(disk.type == "file"
+                  ? fs::path(disk.source).parent_path() / (".stemma-scratch-" + uuid + ".qcow2")
+                  : folder / "scratch.qcow2")
+{
+}
+
+const virt::DiskInfo& system_disk(const virt::DomainDescription& description)
+{
+    for (const auto& disk : description.disks) {
+        const bool local = disk.type == "file" || disk.type == "block";
+        if (disk.device == "disk" && local && !disk.source.empty()) {
+            return disk;
+        }
+    }
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{} has no disk that is a file or a block device of its host",
+                            description.name));
+}
+
+std::string backup_xml_for(const virt::DomainDescription& description,
+                           const virt::DiskInfo& disk,
+                           const PointPlaces& places)
+{
+    virt::XmlWriter xml;
+    xml.open("domainbackup", {{"mode", "pull"}});
+    xml.empty("server", {{"transport", "unix"}, {"socket", places.socket.string()}});
+    xml.open("disks");
+    for (const auto& other : description.disks) {
+        if (other.device != "disk" || other.target == disk.target) {
+            continue;
+        }
+        xml.empty("disk", {{"name", other.target}, {"backup", "no"}});
+    }
+    xml.open(
+        "disk",
+        {{"name", disk.target}, {"backup", "yes"}, {"type", "file"}, {"exportname", disk.target}});
+    xml.empty("driver", {{"type", "qcow2"}});
+    xml.empty("scratch", {{"file", places.scratch.string()}});
+    return xml.close().close().close().finish();
+}
+
+void end_backup(const virt::Domain& domain)
+{
+    using namespace std::chrono_literals;
+    domain.abort_job();
+    // libvirt ends it in its own time; until then it refuses the next one.
+    for (int i = 0; i < 500 && domain.backup_xml(); ++i) {
+        std::this_thread::sleep_for(20ms);
+    }
+}
+
+void remove_files(const PointPlaces& places) noexcept
+{
+    std::error_code ignored;
+    fs::remove(places.socket, ignored);
+    fs::remove(places.scratch, ignored);
+    fs::remove(places.folder, ignored);
+}
+
+bool is_ours(const std::string& backup_xml, const PointPlaces& places)
+{
+    const auto root = virt::parse_xml(backup_xml, "libvirt's backup job");
+    return root.attribute_at("server", "socket") == places.socket.string();
+}
+
+} // namespace stemma::analyzer

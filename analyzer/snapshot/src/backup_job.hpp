@@ -1,0 +1,43 @@
+#pragma once
+
+#include "stemma/core/log.hpp"
+#include "stemma/virt/connection.hpp"
+#include "stemma/virt/domain_xml.hpp"
+
+#include <filesystem>
+#include <string>
+
+namespace stemma::analyzer {
+
+/// Names of what one VM's disk point leaves in file systems while it lives. They follow from the
+/// VM alone, so that the next one finds what a killed one left.
+struct PointPlaces {
+    std::filesystem::path folder;  ///< for the socket
+    std::filesystem::path lock;    ///< held by whoever has the point
+    std::filesystem::path socket;  ///< of the NBD server within QEMU
+    std::filesystem::path scratch; ///< the hypervisor's copy of blocks that the guest overwrites
+
+    PointPlaces(const std::filesystem::path& work_folder,
+                const std::string& uuid,
+                const virt::DiskInfo& disk);
+};
+
+/// The first disk that holds files of its own: what the VM boots from.
+/// throws  unsupported: it has none
+const virt::DiskInfo& system_disk(const virt::DomainDescription& description);
+
+/// The backup's description for libvirt: the system disk alone, pulled through a Unix socket.
+std::string backup_xml_for(const virt::DomainDescription& description,
+                           const virt::DiskInfo& disk,
+                           const PointPlaces& places);
+
+/// Ends our backup job and waits until the hypervisor let go.
+void end_backup(const virt::Domain& domain);
+
+/// Removes the files.
+void remove_files(const PointPlaces& places) noexcept;
+
+/// True for a job that some DiskPoint of this VM began.
+bool is_ours(const std::string& backup_xml, const PointPlaces& places);
+
+} // namespace stemma::analyzer

@@ -1,0 +1,260 @@
+#include "stemma/analyzer/disk_point.hpp"
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/disk/disk.hpp"
+#include "stemma/nbd/nbd.hpp"
+#include "stemma/virt/connection.hpp"
+#include "stemma/virt/domain_xml.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <system_error>
+
+#include "backup_job.hpp"
+#include "quiet.hpp"
+
+namespace stemma::analyzer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A folder that QEMU, whoever it runs as, can put its socket into, and nobody can list.
+void make_point_folder(const fs::path& folder)
+{
+    constexpr mode_t enter_and_write = 0733;
+    if (::mkdir(folder.c_str(), enter_and_write) != 0 && errno != EEXIST) {
+        throw system_error(errno, fmt::format("make the folder {}", folder.string()));
+    }
+    struct stat info {};
+    if (::lstat(folder.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) ||
+        info.st_uid != ::geteuid()) {
+        throw Error(ErrorCode::conflict,
+                    fmt::format("{} belongs to somebody else", folder.string()));
+    }
+    if (::chmod(folder.c_str(), enter_and_write) != 0) {
+        throw system_error(errno, fmt::format("set the mode of {}", folder.string()));
+    }
+}
+
+void make_work_folder(const fs::path& folder)
+{
+    std::error_code failure;
+    fs::create_directories(folder, failure);
+    if (failure) {
+        throw system_error(failure.value(), fmt::format("make the folder {}", folder.string()));
+    }
+    fs::permissions(
+        folder, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec, failure);
+}
+
+FileLock lock_point(const fs::path& lock, const std::string& vm)
+{
+    try {
+        return {lock, FileLock::Wait::no};
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::conflict) {
+            throw;
+        }
+        throw Error(ErrorCode::conflict,
+                    fmt::format("another snapshot of {} is under way", vm),
+                    "wait for it to end, then run the same command again");
+    }
+}
+
+void clear_job(const virt::Domain& domain, const PointPlaces& places, Log& log)
+{
+    const auto job = domain.backup_xml();
+    if (job && !is_ours(*job, places)) {
+        throw Error(
+            ErrorCode::conflict,
+            fmt::format("a backup of {} that Stemma did not begin is under way", domain.name()),
+            "wait for it to end, or end it with `virsh domjobabort`");
+    }
+    if (job) {
+        log.info("ending the disk job of {} that a killed snapshot left", domain.name());
+        end_backup(domain);
+    }
+    remove_files(places);
+}
+
+} // namespace
+
+std::string_view to_string(PointMethod method) noexcept
+{
+    switch (method) {
+    case PointMethod::backup:
+        return "backup";
+    case PointMethod::external:
+        return "external";
+    case PointMethod::stopped:
+        break;
+    }
+    return "stopped";
+}
+
+struct DiskPoint::Impl {
+    virt::Domain domain;
+    virt::DiskInfo disk;
+    PointPlaces places;
+    FileLock lock;
+    Log& log;
+    std::vector<fs::path> allow;
+    PointMethod method = PointMethod::stopped;
+    Time at{};
+    bool quiesced = false;
+    bool flushed = false;
+
+    Impl(const virt::Domain& the_domain,
+         virt::DiskInfo the_disk,
+         PointPlaces the_places,
+         const Options& options)
+        : domain(the_domain),
+          disk(std::move(the_disk)),
+          places(std::move(the_places)),
+          lock(lock_point(places.lock, the_domain.name())),
+          log(options.log),
+          allow(options.allow)
+    {
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    ~Impl()
+    {
+        if (method == PointMethod::stopped) {
+            return;
+        }
+        try {
+            end_backup(domain);
+        } catch (const std::exception& error) {
+            // The VM went away, or its host: then the job went with it.
+            log.debug("the disk job ended by itself: {}", error.what());
+        }
+        remove_files(places);
+    }
+
+    void begin(const virt::DomainDescription& description, const Options& options)
+    {
+        make_point_folder(places.folder);
+        std::optional<Freeze> freeze;
+        if (options.quiesce) {
+            freeze.emplace(domain, log);
+            quiesced = true;
+        } else {
+            flushed = flush_guest(description, options.clock, options.cancel, log);
+        }
+        options.cancel.check();
+        at = options.clock.now();
+        domain.begin_backup(backup_xml_for(description, disk, places), {});
+        method = PointMethod::backup;
+    }
+};
+
+DiskPoint::DiskPoint(const virt::Connection& connection,
+                     const virt::Domain& domain,
+                     const virt::DomainDescription& description,
+                     const Options& options)
+{
+    if (!virt::is_local(connection.uri())) {
+        throw Error(
+            ErrorCode::unsupported,
+            fmt::format("{} runs on another machine ({}), whose disks are not read from here",
+                        description.name,
+                        virt::safe_uri(connection.uri())),
+            "run this command on that machine");
+    }
+    make_work_folder(options.work_folder);
+    const auto& disk = system_disk(description);
+    PointPlaces places(options.work_folder, description.uuid, disk);
+    impl_ = std::make_unique<Impl>(domain, disk, std::move(places), options);
+    const bool runs = domain.active();
+    if (runs) {
+        clear_job(domain, impl_->places, options.log);
+    } else {
+        remove_files(impl_->places);
+    }
+    if (runs) {
+        impl_->begin(description, options);
+    } else {
+        impl_->at = options.clock.now();
+    }
+}
+
+DiskPoint::~DiskPoint() = default;
+DiskPoint::DiskPoint(DiskPoint&& other) noexcept = default;
+DiskPoint& DiskPoint::operator=(DiskPoint&& other) noexcept = default;
+
+std::unique_ptr<volume::Volume> DiskPoint::open() const
+{
+    const auto name = fmt::format("{} of {}", impl_->disk.target, impl_->domain.name());
+    if (impl_->method == PointMethod::backup) {
+        return nbd::connect({impl_->places.socket, impl_->disk.target}, name);
+    }
+    disk::OpenOptions options;
+    options.format = volume::container_format_from(format());
+    options.allow = impl_->allow;
+    options.check = false; // QEMU's own file, closed by QEMU
+    return disk::open_disk(impl_->disk.source, options);
+}
+
+std::string DiskPoint::place() const
+{
+    if (impl_->method == PointMethod::backup) {
+        return fmt::format(
+            "nbd+unix:///{}?socket={}", impl_->disk.target, impl_->places.socket.string());
+    }
+    return impl_->disk.source;
+}
+
+std::string DiskPoint::format() const
+{
+    return impl_->method == PointMethod::backup || impl_->disk.format.empty() ? "raw"
+                                                                              : impl_->disk.format;
+}
+
+PointMethod DiskPoint::method() const noexcept
+{
+    return impl_->method;
+}
+
+Time DiskPoint::at() const noexcept
+{
+    return impl_->at;
+}
+
+const std::string& DiskPoint::target() const noexcept
+{
+    return impl_->disk.target;
+}
+
+bool DiskPoint::quiesced() const noexcept
+{
+    return impl_->quiesced;
+}
+
+bool DiskPoint::flushed() const noexcept
+{
+    return impl_->flushed;
+}
+
+void clear_debris(const virt::Domain& domain,
+                  const virt::DomainDescription& description,
+                  const fs::path& work_folder,
+                  Log& log)
+{
+    const PointPlaces places(work_folder, description.uuid, system_disk(description));
+    make_work_folder(work_folder);
+    const auto lock = lock_point(places.lock, description.name);
+    if (domain.active()) {
+        clear_job(domain, places, log);
+    } else {
+        remove_files(places);
+    }
+}
+
+} // namespace stemma::analyzer

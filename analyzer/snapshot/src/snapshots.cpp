@@ -1,0 +1,153 @@
+#include "stemma/analyzer/snapshots.hpp"
+
+#include "stemma/core/digest.hpp"
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/uuid.hpp"
+#include "stemma/zstd/zstd.hpp"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+namespace stemma::analyzer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* features_file = "features.json.zst";
+constexpr const char* disk_file = "disk.qcow2";
+constexpr std::uint64_t largest_features = 4ULL << 30U;
+
+} // namespace
+
+SnapshotFolder::SnapshotFolder(fs::path folder) : folder_(std::move(folder)) {}
+
+fs::path SnapshotFolder::folder_of(const std::string& id) const
+{
+    if (!is_uuid(id)) { // ids come from ledgers of others too; they must not lead elsewhere
+        throw Error(ErrorCode::usage, fmt::format("'{}' is not a snapshot's id", id));
+    }
+    return folder_ / id;
+}
+
+SnapshotFolder::Draft::Draft(fs::path path, fs::path final_path)
+    : path_(std::move(path)), final_path_(std::move(final_path))
+{
+    fs::create_directories(path_);
+    fs::permissions(path_, fs::perms::owner_all); // it tells what is inside a VM
+}
+
+SnapshotFolder::Draft::Draft(Draft&& other) noexcept
+    : path_(std::exchange(other.path_, {})), final_path_(std::move(other.final_path_))
+{
+}
+
+SnapshotFolder::Draft::~Draft()
+{
+    if (!path_.empty()) {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+}
+
+std::string SnapshotFolder::Draft::put_features(const FeatureSet& set) const
+{
+    const auto json = canonical_json(to_json(set));
+    write_file(path_ / features_file, zstd::compress(json));
+    return sha256(json).hex();
+}
+
+void SnapshotFolder::Draft::commit()
+{
+    sync_folder(path_);
+    std::error_code failure;
+    fs::rename(path_, final_path_, failure);
+    if (failure) {
+        throw system_error(failure.value(), fmt::format("put {} in place", final_path_.string()));
+    }
+    path_.clear();
+    sync_folder(final_path_.parent_path());
+}
+
+SnapshotFolder::Draft SnapshotFolder::begin(const std::string& id, const std::string& vm) const
+{
+    if (!is_uuid(vm)) {
+        throw Error(ErrorCode::usage, fmt::format("'{}' is not a VM's uuid", vm));
+    }
+    // One at a time per VM: what is there was left by a killed process.
+    auto draft = folder_ / (".new-" + vm);
+    std::error_code ignored;
+    fs::remove_all(draft, ignored);
+    return {std::move(draft), folder_of(id)};
+}
+
+FeatureSet SnapshotFolder::features(const std::string& id) const
+{
+    const auto path = folder_of(id) / features_file;
+    return doing(
+        [&] {
+            if (!fs::exists(path)) {
+                throw Error(ErrorCode::not_found,
+                            fmt::format("the features of snapshot {} are not here", id),
+                            "it was pruned, or taken by another store");
+            }
+            const auto json = zstd::decompress(read_file(path), largest_features);
+            return features_from_json(parse_json(json, path.string()));
+        },
+        "reading {}",
+        path.string());
+}
+
+bool SnapshotFolder::has(const std::string& id) const
+{
+    return fs::exists(folder_of(id) / features_file);
+}
+
+std::optional<fs::path> SnapshotFolder::disk(const std::string& id) const
+{
+    auto path = folder_of(id) / disk_file;
+    if (!fs::exists(path)) {
+        return std::nullopt;
+    }
+    return path;
+}
+
+std::uint64_t SnapshotFolder::bytes(const std::string& id) const
+{
+    std::uint64_t total = 0;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder_of(id), ignored)) {
+        total += entry.is_regular_file(ignored) ? entry.file_size(ignored) : 0;
+    }
+    return total;
+}
+
+std::vector<std::string> SnapshotFolder::ids() const
+{
+    std::vector<std::string> result;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+        auto name = entry.path().filename().string();
+        if (is_uuid(name)) {
+            result.push_back(std::move(name));
+        }
+    }
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+void SnapshotFolder::remove(const std::string& id) const
+{
+    // Renamed first: half a removed folder is never seen under its id.
+    const auto doomed = folder_ / (".gone-" + id);
+    std::error_code failure;
+    fs::rename(folder_of(id), doomed, failure);
+    if (failure && failure != std::errc::no_such_file_or_directory) {
+        throw system_error(failure.value(), fmt::format("remove snapshot {}", id));
+    }
+    fs::remove_all(doomed, failure);
+}
+
+} // namespace stemma::analyzer
