@@ -14,6 +14,8 @@ ALLOWED = {
     "core": {"core"},
     "core/config": {"core", "config"},
     "platform": {"core", "platform"},
+    # The host's end of the wire whose other end is the guest's helper: one frame format for both.
+    "platform/virt": {"core", "platform", "guest"},
     "lineage/model": {"core", "model"},
     "lineage/export": {"core", "platform", "model", "export"},
     "lineage": {"core", "config", "platform", "model", "lineage"},

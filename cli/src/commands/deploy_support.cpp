@@ -1,0 +1,173 @@
+#include "deploy_support.hpp"
+
+#include "stemma/core/digest.hpp"
+#include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
+
+#include <algorithm>
+
+namespace stemma::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A host that has not answered by then counts as unreachable.
+constexpr auto connect_patience = 20s;
+
+} // namespace
+
+std::vector<deployer::HostEntry> host_entries(Context& context)
+{
+    std::vector<deployer::HostEntry> entries;
+    for (const auto& info : context.store().hosts()) {
+        entries.push_back(deployer::entry_of(info));
+    }
+    return entries;
+}
+
+deployer::HostEntry find_host_entry(Context& context, const std::string& name)
+{
+    if (const auto info = context.store().find_host(name)) {
+        return deployer::entry_of(*info);
+    }
+    std::vector<std::string> names;
+    for (const auto& entry : host_entries(context)) {
+        names.push_back(entry.name);
+    }
+    const auto near = nearest(name, names);
+    throw Error(ErrorCode::not_found,
+                "no host " + name + " is known",
+                near ? "did you mean " + *near + "?"
+                     : "`stemma host list` shows them; `stemma host add` makes one known");
+}
+
+deployer::World
+look_again(Context& context, const deployer::Fleet& fleet, const std::string& release)
+{
+    deployer::World world;
+    world.hosts = fleet.observe();
+    for (const auto& entry : host_entries(context)) {
+        world.host_labels[entry.name] = entry.labels;
+    }
+    auto& store = context.store();
+    world.verified = deployer::verified_specs(store.release_events(release));
+    for (const auto& vm : store.vms()) {
+        world.recorded[vm.uuid] = {.name = vm.name,
+                                   .host = vm.host,
+                                   .image = vm.image,
+                                   .release = vm.release,
+                                   .state = vm.state};
+    }
+    return world;
+}
+
+FleetView view_fleet(Context& context, const std::string& release)
+{
+    FleetView view;
+    view.fleet = std::make_unique<deployer::Fleet>(
+        host_entries(context), connect_patience, context.cancel());
+    view.world = look_again(context, *view.fleet, release);
+    return view;
+}
+
+deployer::Resolved resolve(Context& context, const deployer::Release& release)
+{
+    deployer::Resolved resolved;
+    for (const auto& vm : release.vms) {
+        if (!resolved.images.contains(vm.image)) {
+            const auto info = context.store().find_image(vm.image);
+            if (!info) {
+                std::vector<std::string> names;
+                for (const auto& image : context.store().images()) {
+                    names.push_back(image.name);
+                }
+                const auto near = nearest(vm.image, names);
+                throw Error(ErrorCode::not_found,
+                            fmt::format("{}: no image \"{}\" is known", vm.place, vm.image),
+                            near ? "did you mean " + *near + "?"
+                                 : "`stemma image list` shows them");
+            }
+            resolved.images[vm.image] = {.name = info->name,
+                                         .digest = info->digest,
+                                         .path = info->path,
+                                         .format = info->format,
+                                         .size = info->size};
+        }
+        if (vm.boot) {
+            for (const auto& path : {vm.boot->kernel.string(), vm.boot->initrd.string()}) {
+                if (!path.empty() && !resolved.files.contains(path)) {
+                    doing([&] { resolved.files[path] = sha256_file(path).hex(); },
+                          "reading what {} boots with",
+                          vm.place);
+                }
+            }
+        }
+    }
+    return resolved;
+}
+
+std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std::string& release)
+{
+    // One in our own state, and one beside the disks of each host on this machine: two stores may
+    // manage the same hosts.
+    std::vector<std::filesystem::path> places{context.make_state_folder("releases") /
+                                              (release + ".lock")};
+    for (const auto& entry : host_entries(context)) {
+        std::error_code ignored;
+        if (virt::is_local(entry.uri) && std::filesystem::is_directory(entry.folder, ignored)) {
+            places.push_back(std::filesystem::path(entry.folder) / (release + ".lock"));
+        }
+    }
+    std::vector<std::unique_ptr<FileLock>> locks;
+    for (const auto& place : places) {
+        try {
+            locks.push_back(std::make_unique<FileLock>(place, FileLock::Wait::no));
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::conflict) {
+                throw;
+            }
+            throw Error(ErrorCode::conflict,
+                        "another deployer works on release " + release,
+                        "wait for it to end; `stemma release status " + release +
+                            "` shows what it does");
+        }
+    }
+    return locks;
+}
+
+OpenVm open_vm(Context& context, const std::string& name)
+{
+    auto word = name.starts_with("vm:") ? name.substr(3) : name;
+    const auto info = context.store().find_vm(word);
+    if (!info || info->state == "retired") {
+        std::vector<std::string> names;
+        for (const auto& vm : context.store().vms()) {
+            names.push_back(vm.name);
+        }
+        const auto near = nearest(word, names);
+        throw Error(ErrorCode::not_found,
+                    info ? "VM " + word + " was retired" : "no VM " + word + " is known",
+                    near ? "did you mean " + *near + "?" : "`stemma vm list` shows them");
+    }
+    auto host = find_host_entry(context, info->host);
+    auto connection = virt::Connection::open(host.uri);
+    auto domain = connection.find_by_uuid(info->uuid);
+    if (!domain) {
+        throw Error(ErrorCode::not_found,
+                    fmt::format("host {} does not have VM {} any more", host.name, info->name),
+                    "applying its release again brings it back");
+    }
+    return {.info = *info,
+            .host = std::move(host),
+            .connection = std::move(connection),
+            .domain = std::move(*domain)};
+}
+
+void record(Context& context, const std::string& kind, Json body)
+{
+    (void)context.store(lineage::Store::Mode::write)
+        .record({.at = context.clock().now(), .kind = kind, .body = std::move(body)});
+}
+
+} // namespace stemma::cli

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "deploy_support.hpp"
+
+/// Carrying out plans for the release commands.
+namespace stemma::cli {
+
+struct SavedPlan {
+    std::string release_file;
+    deployer::Plan plan;
+};
+void write_saved_plan(const std::string& path,
+                      const std::string& release_file,
+                      const deployer::Plan& plan);
+/// nullopt when the file is no plan (then it is a release file).
+std::optional<SavedPlan> read_saved_plan(const std::string& path);
+
+void show_plan(Context& context, const deployer::Plan& plan);
+
+/// A release that was applied before, as far as a plan and a verification need it.
+deployer::Release release_of(const std::string& name, const deployer::AppliedRelease& applied);
+
+/// throws  not_found: a VM would need an image whose content is nowhere any more
+void require_images(const FleetView& view, const deployer::Plan& plan);
+
+struct CarryOut {
+    bool dry_run = false;
+    bool yes = false;
+    bool retires_release = false;
+};
+/// Shows, asks where data would go, applies, rolls back on failure; returns the exit status.
+int carry_out(Context& context,
+              const FleetView& view,
+              const deployer::Release& release,
+              const deployer::Plan& plan,
+              const CarryOut& options);
+
+} // namespace stemma::cli

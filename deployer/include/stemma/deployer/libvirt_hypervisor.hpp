@@ -1,0 +1,51 @@
+#pragma once
+
+#include "stemma/core/cancel.hpp"
+#include "stemma/deployer/host_store.hpp"
+#include "stemma/deployer/hypervisor.hpp"
+#include "stemma/virt/connection.hpp"
+
+#include <string>
+
+namespace stemma::deployer {
+
+/// One libvirt host whose disk folder is on this machine.
+class LibvirtHypervisor final : public Hypervisor {
+public:
+    struct Settings {
+        std::string name;
+        std::string accel;              ///< kvm, qemu or test
+        const Cancel* cancel = nullptr; ///< borrowed; may be null
+    };
+    LibvirtHypervisor(virt::Connection connection, HostStore store, Settings settings);
+
+    [[nodiscard]] const std::string& host() const noexcept override { return settings_.name; }
+    ObservedHost observe() override;
+    std::optional<ObservedVm> look(const std::string& uuid) override;
+    std::unique_ptr<GuestPort> guest(const ObservedVm& vm,
+                                     std::chrono::milliseconds patience) override;
+
+    [[nodiscard]] bool can_provide(const VmSpec& spec) override;
+    void provide_image(const VmSpec& spec) override;
+    void make_disks(const VmSpec& spec) override;
+    void define(const VmSpec& spec) override;
+    void start(const std::string& uuid) override;
+    void stop(const std::string& uuid, std::chrono::seconds patience) override;
+    void undefine(const std::string& uuid) override;
+    void remove_disk(const std::string& path) override;
+    void forget(const std::string& vm_name) override;
+    [[nodiscard]] std::string system_disk(const VmSpec& spec) const override;
+
+private:
+    virt::Connection connection_;
+    HostStore store_;
+    Settings settings_;
+};
+
+/// Whoever answers inside a domain of a local libvirt: Stemma's helper if its channel is there,
+/// else the QEMU guest agent.
+/// throws  unsupported: the VM has neither channel; remote: nothing answers
+std::unique_ptr<GuestPort>
+open_guest(const virt::Domain& domain, std::chrono::milliseconds patience, const Cancel* cancel);
+
+} // namespace stemma::deployer

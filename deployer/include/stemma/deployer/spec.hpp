@@ -1,0 +1,69 @@
+#pragma once
+
+#include "stemma/core/json.hpp"
+#include "stemma/deployer/release.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stemma::deployer {
+
+/// A base image, found in the lineage.
+struct ImageRef {
+    std::string name;
+    std::string digest; ///< of the virtual disk; 64 digits
+    std::string path;   ///< on the machine of the deployer
+    std::string format; ///< qcow2, raw
+    std::uint64_t size = 0;
+};
+
+/// Kernel and initrd by content, so that the same names with other bytes are another spec.
+struct ResolvedBoot {
+    std::string kernel;
+    std::string kernel_sha256;
+    std::string initrd;
+    std::string initrd_sha256;
+    std::string cmdline;
+};
+
+/// Everything that decides how one VM is made, with nothing left to look up.
+struct VmSpec {
+    std::string uuid; ///< version 5, of release and name
+    std::string name;
+    std::string release;
+    std::string host;
+    ImageRef image;
+    std::uint64_t memory_mib = 0;
+    unsigned vcpus = 0;
+    std::string network;
+    std::optional<ResolvedBoot> boot;
+    std::vector<DataDisk> data_disks;
+};
+
+std::string vm_uuid(std::string_view release, std::string_view name);
+
+/// The spec without where its files lie: what is compared and hashed.
+Json to_json(const VmSpec& spec);
+/// throws  corrupt
+VmSpec spec_from_json(const Json& json);
+/// sha256 of canonical_json(to_json(spec)) without the host: moving a VM does not change what it
+/// is.
+std::string spec_digest(const VmSpec& spec);
+
+/// Where one VM's files lie on its host.
+struct VmPaths {
+    std::string system_disk;
+    std::vector<std::string> data_disks; ///< in the spec's order
+    std::string console;
+    std::string channel;
+    std::string kernel;
+    std::string initrd;
+};
+
+/// libvirt's XML for a VM.
+/// accel  "kvm", "qemu" (emulation) or "test" (libvirt's test driver)
+std::string domain_xml(const VmSpec& spec, const VmPaths& paths, const std::string& accel);
+
+} // namespace stemma::deployer

@@ -1,0 +1,286 @@
+#include "stemma/deployer/host_store.hpp"
+
+#include "stemma/core/digest.hpp"
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/json.hpp"
+#include "stemma/core/process.hpp"
+#include "stemma/disk/disk.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace stemma::deployer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A socket's path is at most 107 bytes; "run/" and a UUID take 41 of them.
+constexpr std::size_t max_folder = 64;
+
+fs::path part_of(const fs::path& path)
+{
+    return path.string() + ".part";
+}
+
+void rename_into_place(const fs::path& part, const fs::path& path)
+{
+    std::error_code error;
+    fs::rename(part, path, error);
+    if (error) {
+        throw system_error(error.value(), "name " + path.string());
+    }
+}
+
+void make_folder(const fs::path& path)
+{
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) {
+        throw system_error(error.value(), "make the folder " + path.string());
+    }
+}
+
+void qemu_img_create(const fs::path& path, const std::vector<std::string>& arguments)
+{
+    const auto part = part_of(path);
+    std::error_code ignored;
+    fs::remove(part, ignored);
+    std::vector<std::string> argv{"qemu-img", "create", "-q", "-f", "qcow2"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    // The size, when there is one, stands after the file's name.
+    const bool sized = !arguments.empty() && arguments.back().ends_with("M");
+    argv.insert(sized ? argv.end() - 1 : argv.end(), part.string());
+    run_checked({.argv = argv});
+    rename_into_place(part, path);
+}
+
+/// What must be the same for a proof to hold: nobody wrote to the file, or replaced it.
+Json identity_of(const fs::path& path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+        throw system_error(errno, "look at " + path.string());
+    }
+    return {{"inode", status.st_ino},
+            {"mtime_ns", status.st_mtim.tv_nsec},
+            {"mtime_s", status.st_mtim.tv_sec},
+            {"size", status.st_size}};
+}
+
+bool is_standalone(const ImageRef& image)
+{
+    if (image.format == "raw") {
+        return true;
+    }
+    const auto format = volume::container_format_from(image.format);
+    return format && !volume::inspect_container(image.path, *format).backing;
+}
+
+} // namespace
+
+std::string digest_of_disk(const fs::path& path, const std::string& format, const Cancel* cancel)
+{
+    disk::OpenOptions options;
+    options.format = volume::container_format_from(format);
+    const auto volume = disk::open_disk(path, options);
+    Sha256 hash;
+    volume::read_through(*volume, 0, volume->size(), [&](std::span<const std::byte> piece) {
+        if (cancel != nullptr) {
+            cancel->check();
+        }
+        hash.update(piece);
+    });
+    return hash.finish().hex();
+}
+
+HostStore::HostStore(fs::path folder, DiskDigester digester)
+    : folder_(std::move(folder)), digester_(std::move(digester))
+{
+    if (folder_.string().size() > max_folder) {
+        throw Error(ErrorCode::config,
+                    fmt::format("the folder {} is too long: sockets in it would not fit ({} bytes "
+                                "at most)",
+                                folder_.string(),
+                                max_folder),
+                    "give the host a shorter one: `stemma host add NAME URI --folder DIR`");
+    }
+}
+
+fs::path HostStore::base_path(const ImageRef& image) const
+{
+    return folder_ / "images" / (image.digest + (image.format == "raw" ? ".raw" : ".qcow2"));
+}
+
+VmPaths HostStore::paths_of(const VmSpec& spec) const
+{
+    const auto vm = folder_ / "vms" / spec.name;
+    VmPaths paths;
+    paths.system_disk = vm / ("system-" + spec.image.digest.substr(0, 16) + ".qcow2");
+    for (const auto& disk : spec.data_disks) {
+        paths.data_disks.push_back(vm / ("data-" + disk.name + ".qcow2"));
+    }
+    paths.console = vm / "console.log";
+    paths.channel = folder_ / "run" / spec.uuid;
+    if (spec.boot) {
+        paths.kernel = folder_ / "boot" / spec.boot->kernel_sha256;
+        if (!spec.boot->initrd_sha256.empty()) {
+            paths.initrd = folder_ / "boot" / spec.boot->initrd_sha256;
+        }
+    }
+    return paths;
+}
+
+std::vector<ObservedHost::DiskFile> HostStore::disks() const
+{
+    std::vector<ObservedHost::DiskFile> found;
+    std::error_code error;
+    for (const auto& vm : fs::directory_iterator(folder_ / "vms", error)) {
+        for (const auto& file : fs::directory_iterator(vm.path(), error)) {
+            const auto name = file.path().filename().string();
+            const bool system = name.starts_with("system-");
+            const bool data = name.starts_with("data-");
+            if (system || data) {
+                found.push_back({.vm = vm.path().filename().string(),
+                                 .path = file.path().string(),
+                                 .data = data && !name.ends_with(".part")});
+            }
+        }
+    }
+    std::ranges::sort(found, {}, &ObservedHost::DiskFile::path);
+    return found;
+}
+
+bool HostStore::has_image(const ImageRef& image) const
+{
+    std::error_code ignored;
+    return fs::exists(base_path(image), ignored) || fs::exists(image.path, ignored);
+}
+
+void HostStore::bring_image(const ImageRef& image, const fs::path& base) const
+{
+    const auto part = part_of(base);
+    std::error_code ignored;
+    fs::remove(part, ignored);
+    if (!fs::exists(image.path)) {
+        throw Error(ErrorCode::not_found,
+                    fmt::format("the file of image {} is gone: {}", image.name, image.path),
+                    "import it again with `stemma image import`");
+    }
+    if (!is_standalone(image)) {
+        // A base must not lean on files that others may remove.
+        run_checked({.argv = {"qemu-img",
+                              "convert",
+                              "-f",
+                              image.format,
+                              "-O",
+                              "qcow2",
+                              image.path,
+                              part.string()}});
+    } else if (::link(image.path.c_str(), part.c_str()) != 0) {
+        run_checked(
+            {.argv = {"cp", "--reflink=auto", "--sparse=always", "--", image.path, part.string()}});
+    }
+    rename_into_place(part, base);
+}
+
+void HostStore::prove(const ImageRef& image, const fs::path& base) const
+{
+    const auto proof = fs::path(base).replace_extension(".proof");
+    const auto identity = identity_of(base);
+    if (fs::exists(proof)) {
+        try {
+            if (parse_json(read_file(proof, 4096), proof.string()) == identity) {
+                return;
+            }
+        } catch (const Error&) {
+            // An unreadable proof is none.
+            fs::remove(proof);
+        }
+    }
+    const auto format = base.extension() == ".raw" ? "raw" : "qcow2";
+    const auto digest = digester_(base, format);
+    if (digest != image.digest) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("the base {} of image {} reads as {} and should as {}",
+                                base.string(),
+                                image.name,
+                                digest.substr(0, 12),
+                                image.digest.substr(0, 12)),
+                    "nothing was started on it; remove that file, and the image is brought again");
+    }
+    write_file(proof, canonical_json(identity));
+}
+
+void HostStore::provide_image(const ImageRef& image)
+{
+    make_folder(folder_ / "images");
+    const auto base = base_path(image);
+    if (!fs::exists(base)) {
+        doing([&] { bring_image(image, base); }, "bringing image {} to the host", image.name);
+    }
+    prove(image, base);
+}
+
+void HostStore::provide_boot_file(const std::string& path, const std::string& sha256) const
+{
+    const auto target = folder_ / "boot" / sha256;
+    if (fs::exists(target)) {
+        return;
+    }
+    make_folder(folder_ / "boot");
+    const auto content = read_file(path, std::uint64_t{1} << 28U);
+    if (stemma::sha256(content).hex() != sha256) {
+        throw Error(ErrorCode::conflict, path + " changed since the plan was made");
+    }
+    write_file(target, content);
+}
+
+void HostStore::make_disks(const VmSpec& spec) const
+{
+    const auto paths = paths_of(spec);
+    make_folder(folder_ / "vms" / spec.name);
+    make_folder(folder_ / "run");
+    if (!fs::exists(paths.system_disk)) {
+        const auto base = base_path(spec.image);
+        qemu_img_create(paths.system_disk,
+                        {"-F", base.extension() == ".raw" ? "raw" : "qcow2", "-b", base.string()});
+    }
+    for (std::size_t i = 0; i < spec.data_disks.size(); ++i) {
+        if (!fs::exists(paths.data_disks[i])) {
+            qemu_img_create(paths.data_disks[i], {fmt::format("{}M", spec.data_disks[i].size_mib)});
+        }
+    }
+}
+
+void HostStore::remove_disk(const fs::path& path) const
+{
+    const auto normal = path.lexically_normal();
+    const auto relative = normal.lexically_relative(folder_ / "vms");
+    if (relative.empty() || *relative.begin() == ".." || relative.is_absolute()) {
+        throw Error(ErrorCode::usage, path.string() + " is no disk of ours");
+    }
+    std::error_code error;
+    fs::remove(normal, error);
+    if (error) {
+        throw system_error(error.value(), "remove " + normal.string());
+    }
+}
+
+void HostStore::forget(const std::string& vm_name) const
+{
+    if (!is_name(vm_name)) {
+        return;
+    }
+    const auto folder = folder_ / "vms" / vm_name;
+    std::error_code ignored;
+    fs::remove(folder / "console.log", ignored);
+    fs::remove(folder, ignored); // only when empty
+}
+
+} // namespace stemma::deployer
