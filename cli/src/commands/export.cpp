@@ -47,7 +47,23 @@ struct Source {
                      : "`stemma export --as slsa SEL` without --only takes all deliverables");
 }
 
-Source read_source(const Args& args)
+/// Programs that were there before anything watched are left out, and not silently.
+void tell_unrecorded(Context& context, const Manifest& manifest)
+{
+    for (const auto& artifact : manifest.artifacts) {
+        const bool program = artifact.kind == model::ArtifactKind::executable ||
+                             artifact.kind == model::ArtifactKind::shared_library;
+        const auto& file = manifest.files[artifact.file];
+        if (program && !artifact.step && file.repo == manifest.build.repo) {
+            context.log().warning("left out: nothing is recorded of what made {} (--only {} takes "
+                                  "it all the same)",
+                                  printable(file.path),
+                                  printable(artifact.name));
+        }
+    }
+}
+
+Source read_source(Context& context, const Args& args)
 {
     const auto& path = args.expect_words(1, 1, "SEL").front();
     if (!fs::is_regular_file(path)) {
@@ -59,6 +75,7 @@ Source read_source(const Args& args)
     const auto words = args.values("only");
     if (words.empty()) {
         source.deliverables = exporting::deliverables(source.manifest);
+        tell_unrecorded(context, source.manifest);
     }
     for (const auto& word : words) {
         auto found = exporting::deliverables_named(source.manifest, word);
@@ -90,6 +107,9 @@ ContentTable read_contents(Context& context,
         const auto& file = manifest.files[index];
         if (table.contains(file.sha256)) {
             continue;
+        }
+        if (!file.repo.empty() && file.repo != manifest.build.repo) {
+            continue; // of another checkout, whose place is not known
         }
         try {
             const auto path = root / file.path; // an absolute path stays itself
@@ -193,9 +213,10 @@ int omnibor(Context& context, const Args& args, const Source& source)
     context.log().info("wrote {} input manifests to {}", result.manifests.size(), printable(*out));
     constexpr std::size_t most_named = 10;
     for (std::size_t i = 0; i < result.missing.size() && i < most_named; ++i) {
-        context.log().warning("incomplete: {} is no longer what the build saw; {} gets no manifest",
-                              printable(source.manifest.files[result.missing[i].file].path),
-                              printable(result.missing[i].wanted_by));
+        context.log().warning(
+            "incomplete: {} cannot be read again as the build saw it; {} gets no manifest",
+            printable(source.manifest.files[result.missing[i].file].path),
+            printable(result.missing[i].wanted_by));
     }
     if (result.missing.size() > most_named) {
         context.log().warning("incomplete: {} more like these", result.missing.size() - most_named);
@@ -213,7 +234,7 @@ int run_export(Context& context, const Args& args)
                     "--as takes slsa, spdx, cyclonedx or omnibor",
                     near ? fmt::format("did you mean '{}'?", *near) : "");
     }
-    const auto source = read_source(args);
+    const auto source = read_source(context, args);
     int status = 0;
     if (*format == "omnibor") {
         status = omnibor(context, args, source);
@@ -240,7 +261,7 @@ std::vector<Command> export_commands()
          .synopsis = "--as slsa|spdx|cyclonedx|omnibor SEL [--out F] [--sign KEYFILE]",
          .description =
              "Writes what is known of a build's deliverables: its packages, executables and shared "
-             "libraries, and archives and other files that nothing else in the build read. SEL is "
+             "libraries, and static libraries that nothing in the build linked. SEL is "
              "the file of a manifest.\n\n"
              "slsa: one in-toto Statement v1 with SLSA provenance v1 per deliverable, one per "
              "line. spdx: SPDX 2.3 JSON. cyclonedx: CycloneDX 1.6 JSON with the build's steps as "

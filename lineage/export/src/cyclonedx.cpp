@@ -56,9 +56,9 @@ public:
           deliverables_(deliverables),
           names_(names),
           graph_(manifest),
-          parts_(parts_of(manifest, graph_, deliverables))
+          parts_(parts_of(manifest, graph_, deliverables)),
+          linked_(linked_into(parts_.closure.steps))
     {
-        find_linked();
     }
 
     Json make(const Tool& tool)
@@ -84,19 +84,21 @@ public:
     }
 
 private:
-    /// Distribution packages whose libraries or objects some link step read.
-    void find_linked()
+    /// Distribution packages whose archives or object files a link step read: parts of them are in
+    /// what it made.
+    std::set<std::string> linked_into(const std::vector<StepIndex>& steps) const
     {
-        for (const auto index : parts_.closure.steps) {
+        std::set<std::string> purls;
+        for (const auto index : steps) {
             const auto& step = manifest_.steps[index];
             for (const auto file : step.inputs) {
-                const bool grouped = is_grouped(manifest_, graph_, file);
-                if (step.kind == StepKind::link && grouped &&
-                    role_of_input(manifest_.files[file]) != Parts::Role::dependency) {
-                    linked_.insert(*manifest_.files[file].package);
+                if (is_grouped(manifest_, graph_, file) &&
+                    role_of(manifest_, graph_, step, file) == Role::static_link) {
+                    purls.insert(*manifest_.files[file].package);
                 }
             }
         }
+        return purls;
     }
 
     Json with_content(Json component, const Digest& digest) const
@@ -296,7 +298,7 @@ private:
         Json all = Json::array();
         for (std::size_t i = 0; i < deliverables_.size(); ++i) {
             Json refs = Json::array();
-            for (const auto& purl : linked_by(deliverables_[i])) {
+            for (const auto& purl : linked_into(graph_.closure(deliverables_[i].roots).steps)) {
                 refs.push_back(package_ref(purl));
             }
             const auto ref = fmt::format("deliverable-{}", i);
@@ -307,19 +309,6 @@ private:
             list.push_back({{"dependsOn", std::move(all)}, {"ref", "project"}});
         }
         return list;
-    }
-
-    std::set<std::string> linked_by(const Deliverable& deliverable) const
-    {
-        std::set<std::string> purls;
-        for (const auto file : graph_.closure(deliverable.roots).leaves) {
-            const auto& purl = manifest_.files[file].package;
-            if (purl && linked_.contains(*purl) &&
-                role_of_input(manifest_.files[file]) != Parts::Role::dependency) {
-                purls.insert(*purl);
-            }
-        }
-        return purls;
     }
 
     Json compositions() const
@@ -369,7 +358,7 @@ private:
     const ContentTable& names_;
     const Graph graph_;
     const Parts parts_;
-    std::set<std::string> linked_;
+    const std::set<std::string> linked_;
 };
 
 } // namespace

@@ -12,12 +12,14 @@ namespace stemma::exporting {
 
 namespace {
 
+using model::Artifact;
 using model::ArtifactKind;
 using model::FileIndex;
+using model::Manifest;
 
 constexpr std::size_t shortest_digest_prefix = 8;
 
-Deliverable deliverable_of(const model::Manifest& manifest, const model::Artifact& artifact)
+Deliverable deliverable_of(const Manifest& manifest, const Artifact& artifact)
 {
     const auto& file = manifest.files[artifact.file];
     Deliverable deliverable;
@@ -31,23 +33,52 @@ Deliverable deliverable_of(const model::Manifest& manifest, const model::Artifac
     return deliverable;
 }
 
-bool leaves_the_build(const Graph& graph, const model::Artifact& artifact)
+/// The members of a .deb, which some packers leave beside it.
+bool is_part_of_deb(std::string_view name)
 {
+    return name.starts_with("control.tar") || name.starts_with("data.tar");
+}
+
+bool leaves_the_build(const Manifest& manifest, const Graph& graph, const Artifact& artifact)
+{
+    const auto& makers = graph.makers(artifact.file);
+    if (makers.empty()) {
+        return false; // nothing is known that could be told
+    }
+    const bool staged = manifest.steps[makers.front()].kind == model::StepKind::pack;
     switch (artifact.kind) {
     case ArtifactKind::package:
+        return !is_part_of_deb(artifact.name);
     case ArtifactKind::executable:
     case ArtifactKind::shared_library:
-        return true;
-    case ArtifactKind::object:
-        return false;
+        return !staged;
+    case ArtifactKind::archive:
+        return !staged && !graph.is_read(artifact.file);
     default:
-        return !graph.is_read(artifact.file);
+        return false;
     }
 }
 
-bool is_meant(const model::Manifest& manifest,
-              const model::Artifact& artifact,
-              std::string_view word)
+/// A packer copies what it made: the same bytes under the same name are one thing, under its
+/// shortest path.
+void keep_shortest(const Manifest& manifest, std::vector<Deliverable>& list)
+{
+    const auto path = [&](const Deliverable& deliverable) -> const std::string& {
+        return manifest.files[deliverable.roots.front()].path;
+    };
+    std::map<std::pair<std::string, Digest>, const std::string*> shortest;
+    for (const auto& deliverable : list) {
+        auto& kept = shortest[{deliverable.name, deliverable.sha256}];
+        if (kept == nullptr || path(deliverable).size() < kept->size()) {
+            kept = &path(deliverable);
+        }
+    }
+    std::erase_if(list, [&](const Deliverable& deliverable) {
+        return shortest.at({deliverable.name, deliverable.sha256}) != &path(deliverable);
+    });
+}
+
+bool is_meant(const Manifest& manifest, const Artifact& artifact, std::string_view word)
 {
     return artifact.name == word || (!artifact.target.empty() && artifact.target == word) ||
            artifact.build_id == word ||
@@ -103,19 +134,20 @@ content_from(const Json& entry, const FilesByContent& files, const Graph& graph)
 
 } // namespace
 
-std::vector<Deliverable> deliverables(const model::Manifest& manifest)
+std::vector<Deliverable> deliverables(const Manifest& manifest)
 {
     const Graph graph(manifest);
     std::vector<Deliverable> found;
     for (const auto& artifact : manifest.artifacts) {
-        if (leaves_the_build(graph, artifact)) {
+        if (leaves_the_build(manifest, graph, artifact)) {
             found.push_back(deliverable_of(manifest, artifact));
         }
     }
+    keep_shortest(manifest, found);
     return found;
 }
 
-std::vector<Deliverable> deliverables_named(const model::Manifest& manifest, std::string_view word)
+std::vector<Deliverable> deliverables_named(const Manifest& manifest, std::string_view word)
 {
     std::vector<Deliverable> found;
     for (const auto& artifact : manifest.artifacts) {
@@ -126,7 +158,7 @@ std::vector<Deliverable> deliverables_named(const model::Manifest& manifest, std
     return found;
 }
 
-Deliverable package_deliverable(const model::Manifest& manifest, const Json& body)
+Deliverable package_deliverable(const Manifest& manifest, const Json& body)
 {
     const Graph graph(manifest);
     FilesByContent files;

@@ -43,16 +43,17 @@ Parts parts_of(const Manifest& manifest,
     return parts;
 }
 
-Parts::Role role_of_input(const model::File& file)
+Role role_of(const Manifest& manifest, const Graph& graph, const model::Step& step, FileIndex input)
 {
+    const auto& file = manifest.files[input];
     const auto name = base_name(file.path);
-    if (name.ends_with(".so") || name.find(".so.") != std::string_view::npos) {
-        return Parts::Role::dynamic_link;
+    const bool links = step.kind == model::StepKind::link;
+    if (file.state == model::FileState::system && graph.makers(input).empty()) {
+        const bool is_static = name.ends_with(".a") || name.ends_with(".o");
+        return links && is_static ? Role::static_link : Role::dependency;
     }
-    if (name.ends_with(".a") || name.ends_with(".o")) {
-        return Parts::Role::static_link;
-    }
-    return Parts::Role::dependency;
+    const bool shared = name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
+    return links && shared ? Role::dynamic_link : Role::source;
 }
 
 std::string export_uuid(const Manifest& manifest,

@@ -18,9 +18,6 @@ struct Parts {
     Closure closure;
     std::vector<model::FileIndex> files;                        ///< listed one by one; sorted
     std::map<std::string, std::vector<model::FileIndex>> purls; ///< the others, by their package
-
-    /// How a package takes part, in the order of precedence.
-    enum class Role { tool, dynamic_link, static_link, dependency };
 };
 
 Parts parts_of(const model::Manifest& manifest,
@@ -30,8 +27,20 @@ Parts parts_of(const model::Manifest& manifest,
 /// True for a file that is listed with its package: it belongs to one, and nobody here made it.
 bool is_grouped(const model::Manifest& manifest, const Graph& graph, model::FileIndex file);
 
-/// By the file's name: a shared library, an archive or object file, or anything else.
-Parts::Role role_of_input(const model::File& file);
+/// How a file that a step read goes into what the step made.
+///
+/// A shared library of the system is a mere dependency even of a link step: the linker's own
+/// libraries are read in the same way as those that it links with, so nothing more is known.
+enum class Role {
+    source,       ///< of a repository or of this build
+    dynamic_link, ///< a shared library of this build, read by a link step
+    static_link,  ///< an archive or object file of the system, read by a link step
+    dependency,   ///< anything else of the system
+};
+Role role_of(const model::Manifest& manifest,
+             const Graph& graph,
+             const model::Step& step,
+             model::FileIndex input);
 
 /// Identity of an export: "stemma" UUIDv5 of the format, the manifest and the deliverables.
 std::string export_uuid(const model::Manifest& manifest,

@@ -207,7 +207,7 @@ private:
                 continue; // a by-product that nothing here depends on
             }
             for (const auto input : step.inputs) {
-                relate_input(made->second, input);
+                relate_input(step, made->second, input);
             }
             const auto* tool = step.tool ? element_of(*step.tool) : nullptr;
             if (tool != nullptr) {
@@ -216,21 +216,25 @@ private:
         }
     }
 
-    void relate_input(const std::string& made, FileIndex input)
+    void relate_input(const model::Step& step, const std::string& made, FileIndex input)
     {
         const auto* element = element_of(input);
         if (element == nullptr || *element == made) {
             return;
         }
-        const auto role = role_of_input(manifest_.files[input]);
-        if (role == Parts::Role::dynamic_link) {
-            relate(made, "DYNAMIC_LINK", *element);
-        } else if (file_ids_.contains(input)) {
+        switch (role_of(manifest_, graph_, step, input)) {
+        case Role::source:
             relate(made, "GENERATED_FROM", *element);
-        } else if (role == Parts::Role::static_link) {
+            break;
+        case Role::dynamic_link:
+            relate(made, "DYNAMIC_LINK", *element);
+            break;
+        case Role::static_link:
             relate(made, "STATIC_LINK", *element);
-        } else {
+            break;
+        case Role::dependency:
             relate(*element, "BUILD_DEPENDENCY_OF", made);
+            break;
         }
     }
 

@@ -11,7 +11,7 @@ namespace stemma::exporting {
 ///
 /// - metadata.component is the deliverable, or the project when there are several.
 /// - components: the deliverables, a package's payload as their nested files, and the distribution
-///   packages that they were linked with.
+///   packages that were statically linked into them.
 /// - formulation: one workflow whose tasks are the steps (inputs, outputs, the command line); its
 ///   components are sources, intermediate files, tools and the packages that those came from.
 /// - compositions: "complete", or "incomplete" when the build had holes.

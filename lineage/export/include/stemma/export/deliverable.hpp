@@ -11,8 +11,8 @@
 
 namespace stemma::exporting {
 
-/// What the world gets of a build: an artifact that nothing else in the build swallowed, or a
-/// package with what is in it. Every format describes deliverables.
+/// What the world gets of a build: an artifact, or a package with what is in it. Every format
+/// describes deliverables.
 struct Deliverable {
     /// One file inside a package, as the event package.packed lists it.
     struct Content {
@@ -32,8 +32,9 @@ struct Deliverable {
     std::vector<Content> contents;       ///< of a package; sorted by path
 };
 
-/// All deliverables of a build, in the manifest's order: packages, executables and shared libraries
-/// always; archives and other files when no step of the build read them; objects never.
+/// All deliverables of a build, in the manifest's order: packages, executables, shared libraries,
+/// and archives that no step read; each content once (the shortest path). Only what a recorded step
+/// made, and not what a step of packing staged on its way into a package.
 std::vector<Deliverable> deliverables(const model::Manifest& manifest);
 
 /// Those that `word` means: an artifact of any kind by its name, target, build-id, or at least 8

@@ -10,7 +10,8 @@ namespace stemma::exporting {
 /// An SPDX 2.3 document (JSON) that describes the deliverables and everything that went into them.
 ///
 /// - A distribution package that files were read from is one SPDX package with its purl:
-///   BUILD_TOOL_OF, STATIC_LINK, DYNAMIC_LINK or BUILD_DEPENDENCY_OF what its files went into.
+///   BUILD_TOOL_OF what its programs made, STATIC_LINK where a link step read its archives or
+///   object files, else BUILD_DEPENDENCY_OF. (Its shared libraries too: see docs/export.md.)
 /// - Every other file, made or read, is an element of its own; what a step made is GENERATED_FROM
 ///   what the step read. A package CONTAINS its payload.
 /// - SPDX wants a SHA-1 of every element of type File, which a manifest does not hold. Files whose
