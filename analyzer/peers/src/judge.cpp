@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+
+#include "model.hpp"
+
+namespace stemma::analyzer {
+
+namespace {
+
+constexpr std::size_t max_depth = 3;
+constexpr double enough_gain = 1;
+
+/// Walks two exception lists along with the VMs.
+class Cursor {
+public:
+    explicit Cursor(const Pool::Node& node) : node_(node) {}
+    Code at(VmIndex vm)
+    {
+        while (at_ < node_.exceptions.size() && node_.exceptions[at_].vm < vm) {
+            ++at_;
+        }
+        const bool listed = at_ < node_.exceptions.size() && node_.exceptions[at_].vm == vm;
+        return listed ? node_.exceptions[at_].code : node_.majority;
+    }
+
+private:
+    const Pool::Node& node_;
+    std::size_t at_ = 0;
+};
+
+/// What the classes of a context tell about the values, in nats, less the price of saying so.
+double description_gain(const Population& population, const Context& context, std::size_t choices)
+{
+    constexpr std::size_t columns = 16;
+    std::array<std::array<std::uint32_t, columns>, 13> table{};
+    std::array<std::uint32_t, 13> row_sum{};
+    std::array<std::uint32_t, columns> column_sum{};
+    // What one VM alone says is one column together: it is noise to every context.
+    std::unordered_map<Code, std::uint32_t> counts;
+    for (const Code code : population.codes) {
+        ++counts[code];
+    }
+    std::map<Code, std::size_t> column_of;
+    double n = 0;
+    for (std::size_t i = 0; i < population.vms.size(); ++i) {
+        const std::uint8_t row = context.class_of[population.vms[i]];
+        if (row == no_class) {
+            continue;
+        }
+        std::size_t column = 0;
+        if (counts[population.codes[i]] > 1) {
+            const std::size_t next = std::min(column_of.size() + 1, columns - 1);
+            column = column_of.try_emplace(population.codes[i], next).first->second;
+        }
+        ++table[row][column];
+        ++row_sum[row];
+        ++column_sum[column];
+        n += 1;
+    }
+    double information = 0;
+    double rows = 0;
+    double used = 0;
+    for (const std::uint32_t sum : column_sum) {
+        used += sum > 0 ? 1 : 0;
+    }
+    for (std::size_t r = 0; r < row_sum.size(); ++r) {
+        rows += row_sum[r] > 0 ? 1 : 0;
+        for (std::size_t c = 0; c < columns; ++c) {
+            if (table[r][c] > 0) {
+                information += table[r][c] * std::log(table[r][c] * n / row_sum[r] / column_sum[c]);
+            }
+        }
+    }
+    if (rows < 2 || n < 4) {
+        return 0;
+    }
+    return information - 0.5 * (rows - 1) * std::max(1.0, used - 1) * std::log(n) -
+           0.5 * std::log(static_cast<double>(choices));
+}
+
+} // namespace
+
+Judge::Judge(const PeerModel::Impl& model, const Sample& target, const RankOptions& options)
+    : model_(model),
+      target_(target),
+      excluded_(options.exclude),
+      codes_(model.pool.nodes(), code_absent)
+{
+    std::sort(excluded_.begin(), excluded_.end());
+    for (const Observation& observation : target.seen) {
+        codes_[observation.node] = observation.code;
+    }
+}
+
+bool Judge::is_peer(VmIndex vm) const
+{
+    return !std::binary_search(excluded_.begin(), excluded_.end(), vm);
+}
+
+std::size_t Judge::peers() const
+{
+    std::size_t left_out = 0;
+    for (const VmIndex vm : excluded_) {
+        left_out += model_.pool.is_live(vm) ? 1U : 0U;
+    }
+    return model_.live.size() - left_out;
+}
+
+std::size_t Judge::present(NodeId node) const
+{
+    std::size_t count = model_.pool.present(node);
+    for (const VmIndex vm : excluded_) {
+        if (model_.pool.is_live(vm) &&
+            (node == 0 || model_.pool.code_of(node, vm) != code_absent)) {
+            --count;
+        }
+    }
+    return count;
+}
+
+Population Judge::population(NodeId id, Question question) const
+{
+    Population result;
+    const Pool::Node& node = model_.pool.node(id);
+    const bool always = node.parent == 0 || model_.pool.node(node.parent).role == NodeRole::kind;
+    Cursor own(node);
+    Cursor above(model_.pool.node(node.parent));
+    for (const VmIndex vm : model_.live) {
+        if (!is_peer(vm)) {
+            continue;
+        }
+        const Code code = own.at(vm);
+        if (question == Question::value) {
+            if (code != code_absent) {
+                result.vms.push_back(vm);
+                result.codes.push_back(code);
+            }
+        } else if (always || above.at(vm) != code_absent) {
+            result.vms.push_back(vm);
+            result.codes.push_back(code == code_absent ? code_absent : code_present);
+        }
+    }
+    return result;
+}
+
+std::uint8_t Judge::class_of_target(const Context& context, NodeId file) const
+{
+    std::array<std::size_t, 256> votes{};
+    for (const Context::Support& support : context.supports) {
+        if (support.file == file) {
+            continue; // what is judged must not choose its own peers
+        }
+        const auto found = support.class_of.find(target_code(support.node));
+        if (found != support.class_of.end()) {
+            ++votes[found->second];
+        }
+    }
+    const auto best = std::max_element(votes.begin(), votes.end());
+    return *best == 0 ? no_class : static_cast<std::uint8_t>(best - votes.begin());
+}
+
+void Judge::narrow(NodeId node, Evidence& evidence) const
+{
+    Population& population = evidence.population;
+    for (std::size_t depth = 0; depth < max_depth && population.vms.size() >= 4; ++depth) {
+        const bool uniform = std::adjacent_find(population.codes.begin(),
+                                                population.codes.end(),
+                                                std::not_equal_to<>()) == population.codes.end();
+        if (uniform) {
+            return;
+        }
+        double best = enough_gain;
+        const Context* chosen = nullptr;
+        std::uint8_t branch = no_class;
+        for (const Context& context : model_.contexts) {
+            const double gain = description_gain(population, context, model_.contexts.size());
+            if (gain > best) {
+                const std::uint8_t own = class_of_target(context, model_.file_of[node]);
+                if (own != no_class) {
+                    best = gain;
+                    chosen = &context;
+                    branch = own;
+                }
+            }
+        }
+        if (chosen == nullptr) {
+            return;
+        }
+        Population part;
+        for (std::size_t i = 0; i < population.vms.size(); ++i) {
+            if (chosen->class_of[population.vms[i]] == branch) {
+                part.vms.push_back(population.vms[i]);
+                part.codes.push_back(population.codes[i]);
+            }
+        }
+        if (part.vms.size() < 3 || part.vms.size() == population.vms.size()) {
+            return;
+        }
+        population = std::move(part);
+        evidence.contexts.push_back(chosen);
+    }
+}
+
+void Judge::count(NodeId node, Question question, Evidence& evidence) const
+{
+    std::unordered_map<Code, std::size_t> counts;
+    for (const Code code : evidence.population.codes) {
+        ++counts[code];
+    }
+    Code own = target_code(node);
+    if (question != Question::value) {
+        own = own == code_absent ? code_absent : code_present;
+    }
+    evidence.n = evidence.population.codes.size();
+    const auto found = counts.find(own);
+    evidence.with = found == counts.end() ? 0 : found->second;
+    const std::size_t limit = std::max<std::size_t>(evidence.with, 1);
+    for (const auto& [code, number] : counts) {
+        if (number <= limit) {
+            evidence.k += number;
+        }
+        const bool more =
+            number > evidence.agreeing || (number == evidence.agreeing && code < evidence.expected);
+        if (more) {
+            evidence.agreeing = number;
+            evidence.expected = code;
+        }
+    }
+}
+
+std::size_t Judge::novel_tail(NodeId parent, std::size_t common) const
+{
+    const std::uint64_t key = (static_cast<std::uint64_t>(parent) << 32U) | common;
+    const auto [found, fresh] = tails_.try_emplace(key, 0);
+    if (!fresh) {
+        return found->second;
+    }
+    std::unordered_set<VmIndex> vms;
+    for (const NodeId child : model_.pool.node(parent).children) {
+        const Pool::Node& node = model_.pool.node(child);
+        if (node.majority != code_absent || node.exceptions.size() > common + excluded_.size() ||
+            node.operational) {
+            continue;
+        }
+        if (const std::size_t here = present(child); here > common || here == 0) {
+            continue;
+        }
+        for (const Pool::Exception& exception : node.exceptions) {
+            if (is_peer(exception.vm)) {
+                vms.insert(exception.vm);
+            }
+        }
+    }
+    return found->second = vms.size();
+}
+
+Evidence Judge::judge(NodeId id, Question question) const
+{
+    const Pool::Node& node = model_.pool.node(id);
+    Evidence evidence;
+    evidence.population = population(id, question);
+    narrow(id, evidence);
+    count(id, question, evidence);
+    Volatility volatility = question == Question::value ? model_.for_values[node.family]
+                                                        : model_.for_presence[node.family];
+    if (question == Question::novelty) {
+        volatility = {{0.34, 0.33, 0.33}};
+        const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
+        evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
+    }
+    evidence.rarity = rarity(volatility, std::min(evidence.k, evidence.n), evidence.n);
+    return evidence;
+}
+
+Evidence Judge::judge_shape(NodeId element) const
+{
+    const Pool::Node& node = model_.pool.node(element);
+    Evidence evidence;
+    evidence.n = present(node.parent);
+    evidence.with = present(element);
+    const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
+    evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
+    evidence.rarity = rarity({{0.34, 0.33, 0.33}}, evidence.k, evidence.n);
+    std::size_t pairs = 0;
+    for (const NodeId other : model_.pool.node(node.parent).children) {
+        const std::size_t here = present(other);
+        pairs += here;
+        if (here > evidence.agreeing) {
+            evidence.agreeing = here;
+            evidence.expected = other;
+        }
+    }
+    if (pairs * 2 > evidence.n * 3) {
+        evidence.agreeing = 0; // VMs have several values here: no one of them is expected
+    }
+    return evidence;
+}
+
+} // namespace stemma::analyzer

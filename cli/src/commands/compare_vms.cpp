@@ -1,0 +1,175 @@
+#include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "compare_set.hpp"
+#include "snapshot.hpp"
+
+namespace stemma::cli {
+
+namespace {
+
+using lineage::SnapshotInfo;
+using lineage::VmInfo;
+
+/// The oldest image that one descends from, as far as the store knows.
+std::string first_ancestor(lineage::Store& store, std::string image)
+{
+    for (int depth = 0; depth < 64; ++depth) {
+        const auto info = store.find_image(image);
+        if (!info || !info->parent) {
+            break;
+        }
+        image = *info->parent;
+    }
+    return image;
+}
+
+std::vector<std::string> words_of_set(const std::string& text)
+{
+    std::vector<std::string> words;
+    std::string word;
+    for (const char byte : text + "+") {
+        if (byte == '+' || byte == ',' || byte == ' ') {
+            if (!word.empty()) {
+                words.push_back(word);
+            }
+            word.clear();
+        } else {
+            word.push_back(byte);
+        }
+    }
+    return words;
+}
+
+/// Same release, else same image lineage, else all: the first of these that has anybody.
+std::vector<VmInfo> usual_peers(lineage::Store& store, const VmInfo& target, std::string& are)
+{
+    const auto all = store.vms();
+    const auto others = [&](const auto& belongs) {
+        std::vector<VmInfo> some;
+        for (const VmInfo& vm : all) {
+            if (vm.uuid != target.uuid && belongs(vm)) {
+                some.push_back(vm);
+            }
+        }
+        return some;
+    };
+    if (!target.release.empty()) {
+        are = "VMs of release " + target.release;
+        auto some = others([&](const VmInfo& vm) { return vm.release == target.release; });
+        if (!some.empty()) {
+            return some;
+        }
+    }
+    if (!target.image.empty()) {
+        const std::string root = first_ancestor(store, target.image);
+        are = "VMs of the same image lineage";
+        auto some =
+            others([&](const VmInfo& vm) { return first_ancestor(store, vm.image) == root; });
+        if (!some.empty()) {
+            return some;
+        }
+    }
+    are = "all other VMs";
+    return others([](const VmInfo&) { return true; });
+}
+
+void add_snapshot(const analyzer::SnapshotFolder& folder,
+                  const std::string& name,
+                  const std::string& id,
+                  ComparedSet& set)
+{
+    try {
+        set.pool->add(set.pool->read(name, folder.features(id)));
+    } catch (const Error& error) {
+        set.gaps.push_back({name, error.one_line()});
+    }
+}
+
+void add_peers(Context& context, const Args& args, const SnapshotInfo& target, ComparedSet& set)
+{
+    lineage::Store& store = context.store();
+    std::vector<VmInfo> peers;
+    if (const auto words = args.value("peers")) {
+        peers = vms_named(context, words_of_set(*words));
+        set.peers_are = *words;
+    } else {
+        VmInfo self;
+        if (const auto known = store.find_vm(target.vm)) {
+            self = *known;
+        }
+        self.uuid = target.vm;
+        self.image = self.image.empty() ? target.image : self.image;
+        peers = usual_peers(store, self, set.peers_are);
+    }
+    const auto leave_out = args.values("exclude");
+    const auto folder = snapshot_folder(context);
+    Activity activity(context.progress(), "reading snapshots", peers.size(), "snapshots");
+    for (const VmInfo& vm : peers) {
+        context.cancel().check();
+        activity.advance();
+        const bool excluded =
+            std::find(leave_out.begin(), leave_out.end(), vm.name) != leave_out.end();
+        if (vm.uuid == target.vm || excluded) {
+            continue;
+        }
+        const auto snapshots = store.snapshots(vm.uuid);
+        if (snapshots.empty()) {
+            set.gaps.push_back(
+                {vm.name,
+                 "it has no snapshot; take one: stemma snapshot take vm:" + shell_quote(vm.name)});
+            continue;
+        }
+        add_snapshot(folder, vm.name, snapshots.back().id, set);
+    }
+}
+
+/// The VM's own past instead of peers.
+void add_past(Context& context, const Args& args, const SnapshotInfo& target, ComparedSet& set)
+{
+    const auto folder = snapshot_folder(context);
+    if (const auto word = args.value("baseline")) {
+        const SnapshotInfo past = snapshot_named(context, *word);
+        set.peers_are = fmt::format("its snapshot {} of {}", past.id, format_time(past.taken));
+        add_snapshot(folder, past.vm_name, past.id, set);
+        return;
+    }
+    const Time until = parse_time_or_age(*args.value("since"), context.clock().now());
+    const SnapshotInfo* past = nullptr;
+    const auto snapshots = context.store().snapshots(target.vm);
+    for (const SnapshotInfo& snapshot : snapshots) {
+        if (snapshot.taken <= until && snapshot.id != target.id) {
+            past = &snapshot;
+        }
+    }
+    if (past == nullptr) {
+        throw Error(
+            ErrorCode::not_found,
+            fmt::format("{} has no snapshot from before {}", target.vm_name, format_time(until)),
+            "list what there is: stemma snapshot list vm:" + target.vm_name);
+    }
+    set.peers_are = fmt::format("its snapshot {} of {}", past->id, format_time(past->taken));
+    add_snapshot(folder, past->vm_name, past->id, set);
+}
+
+} // namespace
+
+void compare_vms(Context& context, const Args& args, ComparedSet& set)
+{
+    const auto& words = args.expect_words(1, 1, "TARGET, a VM or a snapshot");
+    const SnapshotInfo target = snapshot_named(context, words[0]);
+    set.target_name = target.vm_name;
+    set.target_vm = target.vm;
+    set.target_snapshot = target.id;
+    set.target = set.pool->read(target.vm_name, snapshot_folder(context).features(target.id), true);
+    if (args.has("baseline") || args.has("since")) {
+        add_past(context, args, target, set);
+    } else {
+        add_peers(context, args, target, set);
+    }
+}
+
+} // namespace stemma::cli
