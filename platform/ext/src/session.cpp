@@ -288,10 +288,8 @@ void Session::step(Walk& walk, const std::string& name, bool through_link)
         return;
     }
     if (++walk.links > most_links) {
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("{}: more than {} symbolic links on the way",
-                                printable(walk.shown),
-                                most_links));
+        walk.missing = true; // links that go round lead nowhere
+        return;
     }
     const std::string target = link_target(number, inode, walk.shown);
     if (target.starts_with('/')) {

@@ -100,9 +100,7 @@ TEST_CASE("symbolic links are followed within the image")
     CHECK(image->look("/absolute")->kind == volume::NodeKind::symlink);
     CHECK(image->look_through("/absolute")->kind == volume::NodeKind::file);
     CHECK_FALSE(image->look("/etc/shop/shop.conf/below").has_value());
-    const auto loop = support::error_of([&] { (void)image->look_through("/loop"); });
-    REQUIRE(loop.has_value());
-    CHECK(loop->message().find("symbolic links") != std::string::npos);
+    CHECK_FALSE(image->look_through("/loop").has_value()); // as every tree answers
 }
 
 TEST_CASE("a raw disk whose guest wrote a qcow2 header is not taken for one")

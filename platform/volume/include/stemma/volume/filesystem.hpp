@@ -38,7 +38,8 @@ struct FolderEntry {
 ///
 /// Paths are absolute within the tree, "/"-separated bytes. Symbolic links in the leading folders
 /// are followed within the tree (an absolute target starts at the tree's root, ".." stops there;
-/// at most 40 links); the last component is followed only where a function says so.
+/// after 40 links nothing has that name); the last component is followed only where a function says
+/// so.
 class Filesystem {
 public:
     virtual ~Filesystem() = default;
