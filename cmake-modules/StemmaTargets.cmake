@@ -37,7 +37,8 @@ function(stemma_add_unit_tests folder)
     if(NOT arg_LABELS)
         set(arg_LABELS unit)
     endif()
-    add_test(NAME ${target} COMMAND ${target} --use-colour no)
+    add_test(NAME ${target}
+        COMMAND ${PROJECT_SOURCE_DIR}/tests/support/run-test $<TARGET_FILE:${target}> --use-colour no)
     set_tests_properties(${target} PROPERTIES
         LABELS "${arg_LABELS}"
         TIMEOUT 300

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""usage: transcript.py --bin FOLDER[:FOLDER…] TRANSCRIPT
+
+Runs a recorded session again and compares what it prints. A transcript's lines:
+
+    # text        a remark
+    % command     run silently; has to succeed
+    $ command     run by sh, in one temporary folder per transcript; what follows is what it printed,
+                  on both streams, as they came
+    ? 2           the exit of the command above, when it is not 0
+
+What differs in every run is written as <uuid>, <time>, <sha256>, <id> (other long hexadecimal
+names), <n> (seconds) and <dir> (the temporary folder). STEMMA_ACCEPT=1 rewrites the transcript
+with what is printed now and reports the test as skipped, never as passed.
+"""
+import argparse
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TIMEOUT_S = 240
+
+VARYING = [
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
+    (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", "<time>"),
+    (r"\b[0-9a-f]{64}\b", "<sha256>"),
+    (r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{10,63}\b", "<id>"),
+    (r"\b\d+(\.\d+)? (ms|s)\b", "<n> s"),
+]
+
+
+class Run:
+    """One command of a transcript, with what it printed when it was recorded."""
+
+    def __init__(self, command, silent):
+        self.command = command
+        self.silent = silent
+        self.lines = []
+        self.status = 0
+
+
+def parse(text):
+    """Splits a transcript into remarks (strings) and runs, in order."""
+    items = []
+    for line in text.splitlines():
+        current = items[-1] if items and isinstance(items[-1], Run) else None
+        if line.startswith("# ") or line == "#":
+            items.append(line)
+        elif line.startswith("$ ") or line.startswith("% "):
+            items.append(Run(line[2:], line[0] == "%"))
+        elif re.fullmatch(r"\? \d+", line) and current:
+            current.status = int(line[2:])
+        elif current and not current.silent:
+            current.lines.append(line)
+        elif line:
+            sys.exit(f"transcript: a line that belongs to no command: {line}")
+    return items
+
+
+def normal(text, folder):
+    text = text.replace(os.path.realpath(folder), "<dir>").replace(folder, "<dir>")
+    for pattern, name in VARYING:
+        text = re.sub(pattern, name, text)
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def environment(bins, folder):
+    keep = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "ASAN_OPTIONS") if key in os.environ}
+    return keep | {
+        "PATH": bins + ":/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+        "HOME": folder, "LC_ALL": "C.UTF-8", "TZ": "UTC", "NO_COLOR": "1", "COLUMNS": "100",
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t.example",
+        "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t.example",
+        "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
+    }
+
+
+def replay(items, bins, folder):
+    """The transcript's lines as they are now."""
+    now = []
+    work = os.path.join(folder, "work")
+    os.mkdir(work)
+    for item in items:
+        if isinstance(item, str):
+            now.append(item)
+            continue
+        done = subprocess.run(["sh", "-c", item.command], cwd=work, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
+                              env=environment(bins, folder), check=False)
+        printed = normal(done.stdout.decode("utf-8", "replace"), work)
+        if item.silent:
+            if done.returncode != 0:
+                sys.exit(f"transcript: preparation failed: {item.command}\n" + "\n".join(printed))
+            now.append("% " + item.command)
+            continue
+        now += ["$ " + item.command] + printed
+        if done.returncode != 0:
+            now.append(f"? {done.returncode}")
+    return now
+
+
+def recorded(items):
+    lines = []
+    for item in items:
+        if isinstance(item, str):
+            lines.append(item)
+        elif item.silent:
+            lines.append("% " + item.command)
+        else:
+            lines += ["$ " + item.command] + item.lines
+            lines += [f"? {item.status}"] if item.status else []
+    return lines
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--bin", required=True)
+    options.add_argument("transcript")
+    given = options.parse_args()
+    with open(given.transcript, encoding="utf-8") as file:
+        items = parse(file.read())
+    folder = tempfile.mkdtemp(prefix="stemma-cli-")
+    try:
+        now = replay(items, given.bin, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    then = recorded(items)
+    if os.environ.get("STEMMA_ACCEPT") == "1":
+        with open(given.transcript, "w", encoding="utf-8") as file:
+            file.write("\n".join(now) + "\n")
+        print(f"[stemma-skip] {given.transcript} was {'left' if now == then else 'rewritten'}")
+        return 0
+    if now != then:
+        print("\n".join(difflib.unified_diff(then, now, "recorded", "now", lineterm="")))
+        print("STEMMA_ACCEPT=1 in the environment rewrites the transcript")
+        return 1
+    print(f"{sum(isinstance(item, Run) for item in items)} commands print what was recorded")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
