@@ -182,7 +182,9 @@ void HostStore::bring_image(const ImageRef& image, const fs::path& base) const
                               "qcow2",
                               image.path,
                               part.string()}});
-    } else if (::link(image.path.c_str(), part.c_str()) != 0) {
+    } else {
+        // A copy and no hard link: whoever writes to the original in place would change the disks
+        // of running VMs.
         run_checked(
             {.argv = {"cp", "--reflink=auto", "--sparse=always", "--", image.path, part.string()}});
     }

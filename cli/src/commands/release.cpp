@@ -127,7 +127,8 @@ Json status_items(Context& context, const std::string& name)
         if (event.kind == "release.step") {
             auto body = event.body;
             body["at"] = format_time(event.at);
-            last[body.value("subject", std::string())] = std::move(body);
+            const auto subject = body.value("subject", std::string());
+            last[subject] = std::move(body);
         }
     }
     Json items = Json::array();
