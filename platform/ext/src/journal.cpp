@@ -3,7 +3,7 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <map>
 
 namespace stemma::ext {
@@ -396,6 +396,30 @@ Replay read_log(Session& session)
                     fmt::format("{}: its journal is empty", session.volume().name()));
     }
     return LogReader(session.volume(), session.block_size(), std::move(map)).read();
+}
+
+void replay_onto(volume::Volume& volume, const Replay& replay)
+{
+    std::vector<std::byte> block(replay.block_size);
+    for (const auto& [number, logged] : std::map(replay.blocks.begin(), replay.blocks.end())) {
+        volume.read(logged.offset, block);
+        if (logged.escaped) {
+            volume::put_be32(block, 0, magic);
+        }
+        volume.write(number * replay.block_size, block);
+    }
+    volume.flush();
+    // s_start = 0 says that the log is empty; it goes on with a number that no old block has.
+    std::vector<std::byte> head(1024);
+    volume.read(replay.journal_superblock, head);
+    volume::put_be32(head, 24, replay.next_sequence);
+    volume::put_be32(head, 28, 0);
+    if ((be32(head, 40) & (feature_csum2 | feature_csum3)) != 0) {
+        volume::put_be32(head, 252, 0);
+        volume::put_be32(head, 252, crc32c(~0U, head));
+    }
+    volume.write(replay.journal_superblock, head);
+    volume.flush();
 }
 
 std::unique_ptr<volume::Volume> replayed_view(std::unique_ptr<volume::Volume> volume, Replay replay)

@@ -38,8 +38,8 @@ Replay read_log(Session& session);
 std::unique_ptr<volume::Volume> replayed_view(std::unique_ptr<volume::Volume> volume,
                                               Replay replay);
 
-/// Does the replay: copies the logged blocks to their places, then empties the journal and says in
-/// the superblock that nothing is left to recover. Flushes between the two.
+/// Does the replay: copies the logged blocks to their places, then empties the journal. Whoever
+/// opens the file system next clears the superblock's mark that something is left to recover.
 void replay_onto(volume::Volume& volume, const Replay& replay);
 
 } // namespace stemma::ext

@@ -106,6 +106,21 @@ volume::NodeInfo info_of(ext2_ino_t number, const Inode& inode, std::uint32_t in
     return info;
 }
 
+void expect_whole(Session& session)
+{
+    const std::uint64_t blocks = ::ext2fs_blocks_count(session.fs()->super);
+    if (blocks > session.volume().size() / session.block_size()) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: the file system claims {} blocks of {} bytes, which is more "
+                                "than its disk holds ({} bytes)",
+                                session.volume().name(),
+                                blocks,
+                                session.block_size(),
+                                session.volume().size()),
+                    "the image was cut off, or its partition is smaller than the file system");
+    }
+}
+
 Session::Session(volume::Volume& volume, int flags)
 {
     target_.volume = &volume;

@@ -93,6 +93,9 @@ inline ext2_inode* small_part(Inode& inode) noexcept
     return reinterpret_cast<ext2_inode*>(&inode);
 }
 
+/// throws  corrupt: the file system is larger than its volume (a cut-off image)
+void expect_whole(Session& session);
+
 volume::NodeKind kind_of(std::uint32_t mode) noexcept;
 volume::NodeInfo info_of(ext2_ino_t number, const Inode& inode, std::uint32_t inode_size);
 std::uint64_t size_of(const Inode& inode) noexcept;

@@ -19,7 +19,10 @@ inline void make_ext(const fs::path& image,
                      const std::string& size = "48M",
                      const std::vector<std::string>& options = {})
 {
-    std::vector<std::string> argv = {"mke2fs", "-q", "-F", "-t", "ext4", "-d", folder.string()};
+    std::vector<std::string> argv = {"mke2fs", "-q", "-F", "-d", folder.string()};
+    if (options.empty() || options.front() != "-t") {
+        argv.insert(argv.end(), {"-t", "ext4"});
+    }
     argv.insert(argv.end(), options.begin(), options.end());
     argv.push_back(image.string());
     argv.push_back(size);
@@ -48,6 +51,14 @@ inline bool is_clean(const fs::path& image)
     Command command{.argv = {"e2fsck", "-fn", image.string()}};
     command.environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}};
     return run(command).exit.success();
+}
+
+/// Lets e2fsck make an index (htree) for every folder that is large enough.
+inline void reindex(const fs::path& image)
+{
+    Command command{.argv = {"e2fsck", "-fyD", image.string()}};
+    command.environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}};
+    run(command);
 }
 
 /// A file tree with something of everything that needs no privilege.
