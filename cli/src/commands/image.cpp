@@ -1,10 +1,211 @@
+#include "image.hpp"
+
 #include "groups.hpp"
 
 namespace stemma::cli {
 
+namespace {
+
+constexpr std::string_view what_sel_is =
+    "SEL is image:NAME, a digest (eight digits are enough), or the path of an image file.";
+
+Command import_row()
+{
+    return {
+        .name = "image import",
+        .summary = "copies an image file into the store and records it",
+        .synopsis = "NAME FILE [--as FORMAT]",
+        .description =
+            "Copies FILE (raw, qcow2 with its backing files, vmdk, vpc, vhdx or vdi) into the "
+            "state "
+            "folder as an image version of its own, named by the digest of its virtual disk, and "
+            "records it as NAME. The same content under the same name is recorded once.\n\n"
+            "The format is taken from the file's name. A file whose name does not say it, or that "
+            "is "
+            "named like a raw disk and starts with another format's header, needs --as.",
+        .options = {{.name = "as", .value = "FORMAT", .help = "the format of FILE"}},
+        .examples = {{.line = "stemma image import golden build/golden/debian-12.qcow2",
+                      .meaning = "records a golden image"},
+                     {.line = "stemma image import old-disk disk.img --as raw",
+                      .meaning = "says that the file is a raw disk, whatever its first bytes are"}},
+        .exits = "",
+        .run = run_image_import};
+}
+
+Command list_row()
+{
+    return {.name = "image list",
+            .summary = "lists the recorded images",
+            .synopsis = "[--all]",
+            .description = "The newest version of every name; with --all retired ones too.",
+            .options = {{.name = "all", .value = "", .help = "retired images too"}},
+            .examples = {{.line = "stemma image list", .meaning = "shows all images in use"}},
+            .exits = "",
+            .run = run_image_list};
+}
+
+Command show_row()
+{
+    return {.name = "image show",
+            .summary = "shows what is known of one image",
+            .synopsis = "SEL",
+            .description = what_sel_is,
+            .options = opening_options(),
+            .examples = {{.line = "stemma image show image:shop-1",
+                          .meaning = "shows parent, partitions, files and what was installed"},
+                         {.line = "stemma image show disk.qcow2 --json",
+                          .meaning = "the same of a file that nobody recorded"}},
+            .exits = "",
+            .run = run_image_show};
+}
+
+Command install_row()
+{
+    auto options = opening_options();
+    options.insert(
+        options.begin(),
+        {{.name = "name", .value = "NEW", .help = "the name of the new version"},
+         {.name = "deb", .value = "F", .help = "a Debian package", .repeats = true},
+         {.name = "file",
+          .value = "SRC:DST[:MODE]",
+          .help = "a file to the place DST, owned by root",
+          .repeats = true},
+         {.name = "tar", .value = "F", .help = "an archive, unpacked at /", .repeats = true},
+         {.name = "mode",
+          .value = "MODE",
+          .help = "extract (default: nothing of the packages runs), appliance or chroot"},
+         {.name = "dry-run", .value = "", .help = "judge and show, change nothing"}});
+    return {
+        .name = "image install",
+        .summary = "makes a new image version with packages or files in it, offline",
+        .synopsis = "SEL --name NEW [--deb F]… [--file SRC:DST[:MODE]]… [--tar F]… [--dry-run]",
+        .description =
+            "Writes into a fresh overlay on the image, without root, without a mount and without "
+            "booting it; checks the file system; then publishes the result under its digest and "
+            "records it as NEW. Killed at any moment, nothing is there but the old images, and the "
+            "same command does it again.\n\n"
+            "Packages are judged as dpkg would: architecture, dependencies, conflicts, files of "
+            "other "
+            "packages, diversions, changed configuration files. A package with a postinst script "
+            "is "
+            "left unpacked for `dpkg --configure -a` in the VM; one with a preinst is refused.\n\n"
+            "The same inputs give the same digest. Times come from the inputs, or from "
+            "SOURCE_DATE_EPOCH.\n\n"
+            "SEL is image:NAME, a digest, or the path of an image file (which is imported first).",
+        .options = options,
+        .examples =
+            {{.line = "stemma image install image:golden --name shop-1.0 --deb shop_1.0_amd64.deb",
+              .meaning = "installs a package"},
+             {.line = "stemma image install image:golden --name motd --file motd:/etc/motd:0644",
+              .meaning = "puts a single file in"}},
+        .exits = "",
+        .run = run_image_install};
+}
+
+Command remove_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "name", .value = "NEW", .help = "the name of the new version"},
+                    {.name = "package",
+                     .value = "NAME",
+                     .help = "a Debian package, with its configuration",
+                     .repeats = true},
+                    {.name = "file", .value = "PATH", .help = "a file", .repeats = true},
+                    {.name = "dry-run", .value = "", .help = "judge and show, change nothing"}});
+    return {.name = "image remove",
+            .summary = "makes a new image version without some packages or files",
+            .synopsis = "SEL --name NEW [--package NAME]… [--file PATH]…",
+            .description =
+                "The counterpart of `image install`: the same overlay, check and record. A "
+                "package that others need, or that has a prerm or postrm script, is refused.",
+            .options = options,
+            .examples = {{.line = "stemma image remove image:shop-1.0 --name bare --package shop",
+                          .meaning = "takes a package out again"}},
+            .exits = "",
+            .run = run_image_remove};
+}
+
+Command ls_row()
+{
+    auto options = opening_options();
+    options.insert(
+        options.begin(),
+        {{.name = "recursive", .value = "", .help = "with all that is below", .letter = 'R'},
+         {.name = "long",
+          .value = "",
+          .help = "with kind, mode, owner, size, time",
+          .letter = 'l'}});
+    return {
+        .name = "image ls",
+        .summary = "lists files in an image",
+        .synopsis = "SEL [PATH] [-R] [-l]",
+        .description = what_sel_is,
+        .options = options,
+        .examples = {{.line = "stemma image ls image:golden /etc -l", .meaning = "lists a folder"},
+                     {.line = "stemma image ls disk.qcow2 / -R --format ndjson",
+                      .meaning = "everything, one JSON object per line"}},
+        .exits = "4 when part of the tree cannot be read",
+        .run = run_image_ls};
+}
+
+Command cat_row()
+{
+    return {.name = "image cat",
+            .summary = "prints files of an image",
+            .synopsis = "SEL PATH…",
+            .description = "Prints the bytes as they are. Symbolic links are followed within the "
+                           "image.\n\nSEL is image:NAME, a digest, or the path of an image file.",
+            .options = opening_options(),
+            .examples = {{.line = "stemma image cat image:golden /etc/os-release",
+                          .meaning = "prints a file, without mounting anything"}},
+            .exits = "",
+            .run = run_image_cat};
+}
+
+Command export_row()
+{
+    return {.name = "image export",
+            .summary = "writes an image to a file of its own",
+            .synopsis = "SEL FILE [--as FORMAT]",
+            .description = "The file is complete in itself: it needs no backing file. It appears "
+                           "under its name when it is whole.",
+            .options = {{.name = "as",
+                         .value = "FORMAT",
+                         .help = "raw, qcow2 (default), vmdk, vpc, vhdx or vdi"}},
+            .examples = {{.line = "stemma image export image:shop-1.0 shop.raw --as raw",
+                          .meaning = "writes a raw disk"}},
+            .exits = "",
+            .run = run_image_export};
+}
+
+Command retire_row()
+{
+    return {.name = "image retire",
+            .summary = "marks an image as no longer to be used",
+            .synopsis = "SEL [--reason TEXT]",
+            .description = "Records that the image is out of use. Its file stays: VMs and later "
+                           "versions may build on it.",
+            .options = {{.name = "reason", .value = "TEXT", .help = "why"}},
+            .examples = {{.line = "stemma image retire image:shop-0.9",
+                          .meaning = "retires a version"}},
+            .exits = "",
+            .run = run_image_retire};
+}
+
+} // namespace
+
 std::vector<Command> image_commands()
 {
-    return {};
+    return {import_row(),
+            list_row(),
+            show_row(),
+            install_row(),
+            remove_row(),
+            ls_row(),
+            cat_row(),
+            export_row(),
+            retire_row()};
 }
 
 } // namespace stemma::cli

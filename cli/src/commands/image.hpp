@@ -1,0 +1,42 @@
+#pragma once
+
+#include "stemma/cli/args.hpp"
+#include "stemma/cli/context.hpp"
+#include "stemma/cli/render.hpp"
+#include "stemma/image/library.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+/// What the image commands share, and their functions; the rows are in image.cpp.
+namespace stemma::cli {
+
+/// Options of every command that opens an image, in the order of the help.
+std::vector<Option> opening_options();
+
+/// An image that is only read. The store is asked only when the words do not name a file.
+image::Selected select_image(Context& context, const Args& args, const std::string& selector);
+
+/// For commands that make or record images: opens the store for writing.
+image::World image_world(Context& context);
+
+/// {name digest parent format size path os created installed packages} with every member present.
+Json image_item(const lineage::ImageInfo& image);
+
+/// Prints what a command made, with its notes on standard error.
+int show_change(Context& context, const image::Change& change, std::string_view verb, bool dry_run);
+
+std::optional<volume::ContainerFormat> format_option(const Args& args, std::string_view option);
+
+int run_image_import(Context& context, const Args& args);
+int run_image_list(Context& context, const Args& args);
+int run_image_show(Context& context, const Args& args);
+int run_image_install(Context& context, const Args& args);
+int run_image_remove(Context& context, const Args& args);
+int run_image_export(Context& context, const Args& args);
+int run_image_retire(Context& context, const Args& args);
+int run_image_ls(Context& context, const Args& args);
+int run_image_cat(Context& context, const Args& args);
+
+} // namespace stemma::cli

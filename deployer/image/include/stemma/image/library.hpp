@@ -1,0 +1,100 @@
+#pragma once
+
+#include "stemma/core/activity.hpp"
+#include "stemma/core/cancel.hpp"
+#include "stemma/core/clock.hpp"
+#include "stemma/core/log.hpp"
+#include "stemma/disk/disk.hpp"
+#include "stemma/lineage/store.hpp"
+#include "stemma/volume/filesystem.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stemma::image {
+
+/// Everything of the world that image work touches.
+struct World {
+    lineage::Store& store;
+    const Clock& clock;
+    Log& log;
+    Progress& progress;
+    const Cancel& cancel;
+    std::filesystem::path folder;             ///< <digest>.qcow2 files; made when missing
+    std::vector<std::filesystem::path> allow; ///< more folders for backing files
+    std::optional<Time> epoch = std::nullopt; ///< SOURCE_DATE_EPOCH
+};
+
+/// An image as a command names it: a recorded one, or a file that nobody recorded.
+struct Selected {
+    std::string shown; ///< for messages
+    std::filesystem::path path;
+    disk::OpenOptions open;
+    std::optional<lineage::ImageInfo> recorded; ///< nullopt: a plain file
+};
+
+/// "image:NAME", "NAME", a digest (prefix), or a path of an image file (or nbd+unix URI).
+/// throws  not_found, with the nearest name; usage: the format of a file is unclear
+Selected select(lineage::Store* store,
+                const std::string& selector,
+                std::optional<volume::ContainerFormat> format,
+                const std::vector<std::filesystem::path>& allow);
+
+/// The root file system of what was selected.
+std::unique_ptr<volume::Filesystem> open_selected(const Selected& selected);
+
+struct Change {
+    lineage::ImageInfo image;
+    bool existed = false;             ///< an image of this name and content was recorded before
+    std::vector<std::string> notes{}; ///< what a person should know
+};
+
+/// Copies an image file into the folder and records it under `name`.
+Change import_image(World& world, const std::string& name, const Selected& source);
+
+enum class Mode { extract, appliance, chroot };
+
+struct FileInstall {
+    std::filesystem::path source;
+    std::string target;                ///< absolute path in the image
+    std::optional<std::uint32_t> mode; ///< else 0755 for programs, 0644 for the rest
+};
+
+struct InstallRequest {
+    Selected base;
+    std::string name; ///< of the new version
+    std::vector<std::string> debs{};
+    std::vector<FileInstall> files{};
+    std::vector<std::string> tars{};
+    Mode mode = Mode::extract;
+    bool dry_run = false;
+};
+
+/// Makes a new image version with packages, files and archives in it, without running anything of
+/// them. Idempotent: the same inputs on the same base give the same digest, and a second run finds
+/// the first one's result.
+/// throws  conflict: dpkg would refuse (all reasons in the message); corrupt; unsupported; io
+Change install(World& world, const InstallRequest& request);
+
+struct RemoveRequest {
+    Selected base;
+    std::string name;
+    std::vector<std::string> packages{}; ///< names of Debian packages
+    std::vector<std::string> files{};    ///< paths
+    bool dry_run = false;
+};
+Change remove(World& world, const RemoveRequest& request);
+
+/// Writes an image's content to a new file, complete in itself.
+void export_image(World& world,
+                  const Selected& source,
+                  const std::filesystem::path& target,
+                  volume::ContainerFormat format);
+
+/// Marks an image version as no longer to be used; its file stays until it is collected.
+void retire(World& world, const lineage::ImageInfo& image, const std::string& reason);
+
+} // namespace stemma::image

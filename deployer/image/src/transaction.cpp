@@ -1,0 +1,195 @@
+#include "stemma/image/transaction.hpp"
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/process.hpp"
+#include "stemma/core/text.hpp"
+#include "stemma/disk/disk.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace stemma::image {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view work_prefix = ".work-";
+constexpr std::string_view work_suffix = ".qcow2";
+constexpr std::string_view lock_name = ".lock";
+
+bool is_work_file(const fs::path& path)
+{
+    const auto name = path.filename().string();
+    return name.starts_with(work_prefix) && name.ends_with(work_suffix);
+}
+
+[[noreturn]] void refuse_disk_tool(const CommandResult& result, std::string_view what)
+{
+    const auto words = printable(trim(result.err));
+    const bool full = result.err.find("No space left on device") != std::string::npos;
+    const bool locked = result.err.find("lock") != std::string::npos;
+    throw Error(locked ? ErrorCode::conflict : ErrorCode::io,
+                fmt::format("cannot {}: {}", what, words),
+                full     ? "the file system of the state folder is full: free some space, then run "
+                           "the same command again"
+                : locked ? "a running VM or another change uses this image; stop it first"
+                         : "");
+}
+
+void flush_to_disk(const fs::path& path)
+{
+    const Fd fd = open_file(path.string(), O_RDONLY);
+    if (::fsync(fd.get()) != 0) {
+        throw system_error(errno, fmt::format("flush {}", path.string()));
+    }
+}
+
+Transaction::Published
+publish(WorkFile& file, const fs::path& folder, const Digest& digest, std::uint64_t size)
+{
+    Transaction::Published published{.digest = digest,
+                                     .path = folder / (digest.hex() + ".qcow2"),
+                                     .size = size,
+                                     .existed = false};
+    if (fs::exists(published.path)) {
+        published.existed = true; // the same content: the file that VMs may use already stays
+        return published;
+    }
+    file.publish(published.path);
+    return published;
+}
+
+} // namespace
+
+WorkFile::WorkFile(const fs::path& folder)
+{
+    // Without this, another process could take the file for stale before its lock is held.
+    const FileLock guard(folder / lock_name, FileLock::Wait::yes);
+    std::string name = (folder / work_prefix).string() + "XXXXXX" + std::string(work_suffix);
+    const int fd =
+        ::mkostemps(name.data(), static_cast<int>(work_suffix.size()), O_CLOEXEC | O_RDWR);
+    if (fd < 0) {
+        throw system_error(errno, fmt::format("make a file in {}", folder.string()));
+    }
+    lock_ = Fd(fd);
+    path_ = name;
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        throw system_error(errno, fmt::format("lock {}", name));
+    }
+}
+
+WorkFile::~WorkFile()
+{
+    if (!path_.empty()) {
+        ::unlink(path_.c_str());
+    }
+}
+
+void WorkFile::publish(const fs::path& final_path)
+{
+    constexpr mode_t read_only = 0444; // an image version never changes
+    ::chmod(path_.c_str(), read_only);
+    flush_to_disk(path_);
+    std::error_code problem;
+    fs::rename(path_, final_path, problem);
+    if (problem) {
+        throw system_error(problem.value(), fmt::format("publish {}", final_path.string()));
+    }
+    path_.clear();
+    lock_.reset();
+    sync_folder(final_path.parent_path());
+}
+
+void clean_stale(const fs::path& folder, Log& log)
+{
+    const FileLock guard(folder / lock_name, FileLock::Wait::yes);
+    std::error_code problem;
+    for (const auto& entry : fs::directory_iterator(folder, problem)) {
+        if (!is_work_file(entry.path())) {
+            continue;
+        }
+        const Fd fd(::open(entry.path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+        if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+            ::unlink(entry.path().c_str());
+            log.debug("removed {}, left by a process that was killed", entry.path().string());
+        }
+    }
+}
+
+Digest digest_of(volume::Volume& disk)
+{
+    Sha256 hash;
+    volume::read_through(
+        disk, 0, disk.size(), [&](std::span<const std::byte> part) { hash.update(part); });
+    return hash.finish();
+}
+
+Transaction::Transaction(const fs::path& folder,
+                         const fs::path& base,
+                         volume::ContainerFormat format,
+                         Log& log)
+    : folder_(fs::absolute(folder)), file_((clean_stale(folder_, log), folder_))
+{
+    if (fs::weakly_canonical(base).parent_path() != fs::weakly_canonical(folder_)) {
+        throw Error(ErrorCode::usage,
+                    fmt::format("{} does not lie in {}", base.string(), folder_.string()));
+    }
+    // The name of the backing file is relative: the folder may be moved as a whole.
+    const CommandResult result = run({.argv = {"qemu-img",
+                                               "create",
+                                               "-q",
+                                               "-f",
+                                               "qcow2",
+                                               "-F",
+                                               std::string(to_string(format)),
+                                               "-b",
+                                               base.filename().string(),
+                                               file_.path().string()}});
+    if (!result.exit.success()) {
+        refuse_disk_tool(result, fmt::format("make an overlay on {}", base.string()));
+    }
+    disk_ =
+        disk::open_disk(file_.path(), {.format = volume::ContainerFormat::qcow2, .writable = true});
+}
+
+Transaction::~Transaction()
+{
+    disk_.reset(); // qemu-nbd ends before its file goes
+}
+
+Transaction::Published Transaction::commit()
+{
+    disk_->flush();
+    const std::uint64_t size = disk_->size();
+    const Digest digest = digest_of(*disk_);
+    disk_.reset();
+    return publish(file_, folder_, digest, size);
+}
+
+Transaction::Published
+import_file(const fs::path& folder, const std::vector<volume::Container>& chain, Log& log)
+{
+    clean_stale(folder, log);
+    WorkFile file(folder);
+    const auto node = "json:" + volume::blockdev_json(chain, false, false);
+    const CommandResult result =
+        run({.argv = {"qemu-img", "convert", "-O", "qcow2", node, file.path().string()}});
+    if (!result.exit.success()) {
+        refuse_disk_tool(result, fmt::format("copy {}", chain.front().path.string()));
+    }
+    auto disk =
+        disk::open_disk(file.path(), {.format = volume::ContainerFormat::qcow2, .check = false});
+    const std::uint64_t size = disk->size();
+    const Digest digest = digest_of(*disk);
+    disk.reset();
+    return publish(file, folder, digest, size);
+}
+
+} // namespace stemma::image
