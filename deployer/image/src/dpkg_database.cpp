@@ -29,7 +29,8 @@ std::string read_or_empty(volume::Filesystem& tree, const std::string& path, std
 
 std::string state_of(const Stanza& stanza)
 {
-    const auto words = split_words(stanza.get("Status"));
+    const auto status = stanza.get("Status");
+    const auto words = split_words(status);
     return words.empty() ? "not-installed" : std::string(words.back());
 }
 
@@ -49,7 +50,8 @@ std::string stem_of(const Stanza& stanza)
 std::map<std::string, std::string> conffiles_of(const Stanza& stanza)
 {
     std::map<std::string, std::string> all;
-    for (const std::string_view line : split_lines(stanza.get("Conffiles"))) {
+    const auto field = stanza.get("Conffiles");
+    for (const std::string_view line : split_lines(field)) {
         const auto words = split_words(line);
         if (words.size() >= 2) {
             all.emplace(words[0], words[1]);
@@ -115,7 +117,8 @@ void DpkgDatabase::read_architectures(volume::Filesystem& tree)
             arch_ = stanza->get("Architecture");
         }
     }
-    for (const std::string_view line : split_lines(read_or_empty(tree, path_in("arch"), 1 << 16))) {
+    const auto text = read_or_empty(tree, path_in("arch"), 1 << 16);
+    for (const std::string_view line : split_lines(text)) {
         if (arch_.empty()) {
             arch_ = trim(line);
         }
@@ -132,8 +135,8 @@ void DpkgDatabase::read_diversions(volume::Filesystem& tree)
                                .to = std::string(lines[i + 1]),
                                .package = std::string(lines[i + 2])});
     }
-    for (const std::string_view line :
-         split_lines(read_or_empty(tree, path_in("statoverride"), most_list))) {
+    const auto overrides = read_or_empty(tree, path_in("statoverride"), most_list);
+    for (const std::string_view line : split_lines(overrides)) {
         const auto words = split_words(line);
         if (words.size() == 4) {
             overridden_.insert(merged(std::string(words[3])));
@@ -147,8 +150,8 @@ void DpkgDatabase::read_triggers(volume::Filesystem& tree)
     if (!tree.look_through(folder)) {
         return;
     }
-    for (const std::string_view line :
-         split_lines(read_or_empty(tree, folder + "/File", most_list))) {
+    const auto paths = read_or_empty(tree, folder + "/File", most_list);
+    for (const std::string_view line : split_lines(paths)) {
         const auto words = split_words(line);
         if (words.size() == 2) {
             triggers_[std::string(words[0])].emplace_back(words[1]);
@@ -159,8 +162,8 @@ void DpkgDatabase::read_triggers(volume::Filesystem& tree)
             entry.kind != volume::NodeKind::file) {
             continue;
         }
-        for (const std::string_view line :
-             split_lines(read_or_empty(tree, folder + "/" + entry.name, most_list))) {
+        const auto names = read_or_empty(tree, folder + "/" + entry.name, most_list);
+        for (const std::string_view line : split_lines(names)) {
             triggers_[entry.name].emplace_back(trim(line));
         }
     }
@@ -220,8 +223,8 @@ std::vector<std::string> DpkgDatabase::files_of(volume::Filesystem& tree,
                                                 const std::string& stem) const
 {
     std::vector<std::string> files;
-    for (const std::string_view line :
-         split_lines(read_or_empty(tree, path_in("info/" + stem + ".list"), most_list))) {
+    const auto text = read_or_empty(tree, path_in("info/" + stem + ".list"), most_list);
+    for (const std::string_view line : split_lines(text)) {
         if (line.starts_with('/')) {
             files.emplace_back(line == "/." ? "/" : line);
         }
