@@ -146,7 +146,13 @@ struct DiskPoint::Impl {
             freeze.emplace(domain, log);
             quiesced = true;
         } else {
-            flushed = flush_guest(description, options.clock, options.cancel, log);
+            // What changed in the last half minute is otherwise not on the disk yet.
+            flushed = flush_guest(domain, description, options.clock, options.cancel, log);
+            if (!flushed) {
+                log.info("nobody in {} answers: what it changed in the last half minute may not be "
+                         "on its disk yet",
+                         domain.name());
+            }
         }
         options.cancel.check();
         at = options.clock.now();

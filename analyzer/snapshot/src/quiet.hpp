@@ -22,10 +22,11 @@ private:
     Log& log_;
 };
 
-/// Asks the guest's helper to write out what it holds in memory. What a guest changed in the last
-/// half minute may otherwise not be on its disk yet.
-/// returns  false when nobody in there could do it
-bool flush_guest(const virt::DomainDescription& description,
+/// Asks the guest's helper, else its agent, to write out what it holds in memory. What a guest
+/// changed in the last half minute may otherwise not be on its disk yet. returns  false when nobody
+/// in there could do it
+bool flush_guest(const virt::Domain& domain,
+                 const virt::DomainDescription& description,
                  const Clock& clock,
                  const Cancel& cancel,
                  Log& log);
