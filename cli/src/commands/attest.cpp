@@ -202,6 +202,7 @@ int run_verify_attestation(Context& context, const Args& args)
                     "`stemma key generate FILE` writes the public key to FILE.pub");
     }
     std::vector<sodium::PublicKey> keys;
+    keys.reserve(key_files.size());
     for (const auto& file : key_files) {
         keys.push_back(read_public_key(file));
     }
