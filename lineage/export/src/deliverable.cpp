@@ -78,12 +78,11 @@ void keep_shortest(const Manifest& manifest, std::vector<Deliverable>& list)
     });
 }
 
-bool is_meant(const Manifest& manifest, const Artifact& artifact, std::string_view word)
+bool is_meant(const Deliverable& deliverable, std::string_view word)
 {
-    return artifact.name == word || (!artifact.target.empty() && artifact.target == word) ||
-           artifact.build_id == word ||
-           (word.size() >= shortest_digest_prefix &&
-            manifest.files[artifact.file].sha256.hex().starts_with(word));
+    return deliverable.name == word || (!word.empty() && deliverable.target == word) ||
+           deliverable.build_id == word ||
+           (word.size() >= shortest_digest_prefix && deliverable.sha256.hex().starts_with(word));
 }
 
 std::optional<Digest> optional_digest_member(const Json& object, std::string_view key)
@@ -149,11 +148,16 @@ std::vector<Deliverable> deliverables(const Manifest& manifest)
 
 std::vector<Deliverable> deliverables_named(const Manifest& manifest, std::string_view word)
 {
-    std::vector<Deliverable> found;
-    for (const auto& artifact : manifest.artifacts) {
-        if (is_meant(manifest, artifact, word)) {
+    auto found = deliverables(manifest);
+    const auto is_another = [&](const Deliverable& deliverable) {
+        return !is_meant(deliverable, word);
+    };
+    std::erase_if(found, is_another);
+    if (found.empty()) {
+        for (const auto& artifact : manifest.artifacts) {
             found.push_back(deliverable_of(manifest, artifact));
         }
+        std::erase_if(found, is_another);
     }
     return found;
 }

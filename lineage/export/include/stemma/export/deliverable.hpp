@@ -37,8 +37,8 @@ struct Deliverable {
 /// made, and not what a step of packing staged on its way into a package.
 std::vector<Deliverable> deliverables(const model::Manifest& manifest);
 
-/// Those that `word` means: an artifact of any kind by its name, target, build-id, or at least 8
-/// digits of its SHA-256.
+/// The deliverables that `word` means, by name, target, build-id, or at least 8 digits of the
+/// SHA-256; when it means none, artifacts of any kind in the same way.
 std::vector<Deliverable> deliverables_named(const model::Manifest& manifest, std::string_view word);
 
 /// The package that a package.packed event's body describes, its contents tied to the files of the
