@@ -76,25 +76,6 @@ std::vector<std::string> aliases(const std::string& path)
     return names;
 }
 
-std::string percent_encoded(std::string_view text)
-{
-    std::string encoded;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '~';
-        if (plain) {
-            encoded.push_back(c);
-        } else {
-            constexpr std::string_view digits = "0123456789ABCDEF";
-            const auto byte = static_cast<unsigned char>(c);
-            encoded.push_back('%');
-            encoded.push_back(digits[byte >> 4U]);
-            encoded.push_back(digits[byte & 0xfU]);
-        }
-    }
-    return encoded;
-}
-
 std::string vendor(const std::string& root)
 {
     try {
@@ -124,6 +105,32 @@ std::string package_url(const std::string& vendor, const std::string& list, cons
 }
 
 } // namespace
+
+std::string percent_encoded(std::string_view text)
+{
+    std::string encoded;
+    for (const char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '~';
+        if (plain) {
+            encoded.push_back(c);
+        } else {
+            constexpr std::string_view digits = "0123456789ABCDEF";
+            const auto byte = static_cast<unsigned char>(c);
+            encoded.push_back('%');
+            encoded.push_back(digits[byte >> 4U]);
+            encoded.push_back(digits[byte & 0xfU]);
+        }
+    }
+    return encoded;
+}
+
+std::string
+debian_purl(const std::string& name, const std::string& version, const std::string& arch)
+{
+    return "pkg:deb/" + vendor("/") + "/" + percent_encoded(name) + "@" + percent_encoded(version) +
+           "?arch=" + percent_encoded(arch);
+}
 
 Distribution::Distribution(std::string root) : root_(std::move(root))
 {

@@ -3,10 +3,18 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace stemma::hooks {
+
+/// A part of a package URL: everything but letters, digits and ".-_~" as %XX.
+std::string percent_encoded(std::string_view text);
+
+/// "pkg:deb/debian/shop@1.0?arch=amd64" with this system's vendor (ID of os-release).
+std::string
+debian_purl(const std::string& name, const std::string& version, const std::string& arch);
 
 /// Which distribution package owns a file, from dpkg's own lists; without dpkg nothing is known.
 class Distribution {
