@@ -125,6 +125,23 @@ std::string percent_encoded(std::string_view text)
     return encoded;
 }
 
+std::string percent_decoded(std::string_view text)
+{
+    std::string decoded;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const bool escape = text[i] == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 &&
+                            hex_value(text[i + 2]) >= 0;
+        if (escape) {
+            const int byte = hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]);
+            decoded.push_back(static_cast<char>(byte));
+            i += 2;
+        } else {
+            decoded.push_back(text[i]);
+        }
+    }
+    return decoded;
+}
+
 std::string
 debian_purl(const std::string& name, const std::string& version, const std::string& arch)
 {

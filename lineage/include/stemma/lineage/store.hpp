@@ -153,6 +153,12 @@ public:
     std::vector<KnownContent> known_content(std::span<const std::string> sha256s);
     std::vector<KnownContent> known_build_id(std::string_view build_id);
 
+    /// The newest build with this run id (or its beginning, of at least 8 characters), else with this
+    /// project name.
+    std::optional<model::Manifest> find_manifest(std::string_view build);
+    /// The newest build of which a step wrote exactly this content.
+    std::optional<model::Manifest> manifest_that_made(const Digest& content);
+
     struct Impl;
     [[nodiscard]] Impl& impl() noexcept { return *impl_; }
 

@@ -11,6 +11,8 @@ namespace stemma::hooks {
 
 /// A part of a package URL: everything but letters, digits and ".-_~" as %XX.
 std::string percent_encoded(std::string_view text);
+/// The other way; what is no %XX stays as it is.
+std::string percent_decoded(std::string_view text);
 
 /// "pkg:deb/debian/shop@1.0?arch=amd64" with this system's vendor (ID of os-release).
 std::string
