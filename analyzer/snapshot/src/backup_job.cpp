@@ -11,16 +11,24 @@ namespace stemma::analyzer {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// These files may grow, and QEMU must be able to write them: beside the disk both holds.
+fs::path beside(const virt::DiskInfo& disk, const fs::path& folder)
+{
+    return disk.type == "file" ? fs::path(disk.source).parent_path() : folder;
+}
+
+} // namespace
+
 PointPlaces::PointPlaces(const fs::path& work_folder,
                          const std::string& uuid,
                          const virt::DiskInfo& disk)
     : folder(work_folder / uuid),
       lock(work_folder / (uuid + ".lock")),
       socket(folder / "nbd.sock"),
-      // Beside the disk: it may grow, and QEMU may write there.
-      scratch(disk.type == "file"
-                  ? fs::path(disk.source).parent_path() / (".stemma-scratch-" + uuid + ".qcow2")
-                  : folder / "scratch.qcow2")
+      scratch(beside(disk, folder) / (".stemma-scratch-" + uuid + ".qcow2")),
+      overlay(beside(disk, folder) / (".stemma-point-" + uuid + ".qcow2"))
 {
 }
 

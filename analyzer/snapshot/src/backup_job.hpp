@@ -16,6 +16,7 @@ struct PointPlaces {
     std::filesystem::path lock;    ///< held by whoever has the point
     std::filesystem::path socket;  ///< of the NBD server within QEMU
     std::filesystem::path scratch; ///< the hypervisor's copy of blocks that the guest overwrites
+    std::filesystem::path overlay; ///< where the guest writes meanwhile, when a backup is refused
 
     PointPlaces(const std::filesystem::path& work_folder,
                 const std::string& uuid,

@@ -6,11 +6,13 @@
 #include "stemma/nbd/nbd.hpp"
 #include "stemma/virt/connection.hpp"
 #include "stemma/virt/domain_xml.hpp"
+#include "stemma/virt/overlay.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <system_error>
 
@@ -66,7 +68,24 @@ FileLock lock_point(const fs::path& lock, const std::string& vm)
     }
 }
 
-void clear_job(const virt::Domain& domain, const PointPlaces& places, Log& log)
+constexpr auto merge_patience = std::chrono::minutes(10);
+
+/// A VM whose guest still writes to an overlay of ours goes on with its own disk.
+void clear_overlay(const virt::Domain& domain,
+                   const virt::DiskInfo& disk,
+                   const PointPlaces& places)
+{
+    if (disk.source == places.overlay) {
+        virt::merge_overlay(domain, disk.target, merge_patience);
+    }
+    std::error_code ignored;
+    fs::remove(places.overlay, ignored);
+}
+
+void clear_job(const virt::Domain& domain,
+               const virt::DiskInfo& disk,
+               const PointPlaces& places,
+               Log& log)
 {
     const auto job = domain.backup_xml();
     if (job && !is_ours(*job, places)) {
@@ -79,10 +98,21 @@ void clear_job(const virt::Domain& domain, const PointPlaces& places, Log& log)
         log.info("ending the disk job of {} that a killed snapshot left", domain.name());
         end_backup(domain);
     }
+    clear_overlay(domain, disk, places);
     remove_files(places);
 }
 
 } // namespace
+
+std::optional<PointMethod> point_method_from(std::string_view word) noexcept
+{
+    for (const auto method : {PointMethod::backup, PointMethod::external, PointMethod::stopped}) {
+        if (to_string(method) == word) {
+            return method;
+        }
+    }
+    return std::nullopt;
+}
 
 std::string_view to_string(PointMethod method) noexcept
 {
@@ -130,12 +160,35 @@ struct DiskPoint::Impl {
             return;
         }
         try {
-            end_backup(domain);
+            end();
         } catch (const std::exception& error) {
+            tell_failed_end(error);
+        }
+        remove_files(places);
+    }
+
+    void end()
+    {
+        if (method == PointMethod::backup) {
+            end_backup(domain);
+        } else {
+            virt::merge_overlay(domain, disk.target, merge_patience);
+            std::error_code ignored;
+            fs::remove(places.overlay, ignored);
+        }
+    }
+
+    /// Called by the destructor: never throws.
+    void tell_failed_end(const std::exception& error) noexcept
+    {
+        if (method == PointMethod::external) {
+            log.warning("the guest still writes to {}: the VM's next snapshot merges it ({})",
+                        places.overlay.string(),
+                        error.what());
+        } else {
             // The VM went away, or its host: then the job went with it.
             log.debug("the disk job ended by itself: {}", error.what());
         }
-        remove_files(places);
     }
 
     void begin(const virt::DomainDescription& description, const Options& options)
@@ -156,8 +209,34 @@ struct DiskPoint::Impl {
         }
         options.cancel.check();
         at = options.clock.now();
-        domain.begin_backup(backup_xml_for(description, disk, places), {});
-        method = PointMethod::backup;
+        freeze_disk(description, options);
+    }
+
+    void freeze_disk(const virt::DomainDescription& description, const Options& options)
+    {
+        if (options.method != PointMethod::external) {
+            try {
+                domain.begin_backup(backup_xml_for(description, disk, places), {});
+                method = PointMethod::backup;
+                return;
+            } catch (const Error& error) {
+                if (options.method || error.code() == ErrorCode::conflict) {
+                    throw;
+                }
+                log.info("{}: a backup is refused, an overlay is used instead ({})",
+                         domain.name(),
+                         error.message());
+                remove_files(places);
+            }
+        }
+        std::vector<std::string> others;
+        for (const auto& other : description.disks) {
+            if (other.target != disk.target) {
+                others.push_back(other.target);
+            }
+        }
+        virt::put_overlay(domain, disk.target, others, places.overlay.string());
+        method = PointMethod::external;
     }
 };
 
@@ -178,17 +257,20 @@ DiskPoint::DiskPoint(const virt::Connection& connection,
     const auto& disk = system_disk(description);
     PointPlaces places(options.work_folder, description.uuid, disk);
     impl_ = std::make_unique<Impl>(domain, disk, std::move(places), options);
-    const bool runs = domain.active();
-    if (runs) {
-        clear_job(domain, impl_->places, options.log);
-    } else {
+    if (!domain.active()) {
+        if (impl_->disk.source != impl_->places.overlay) { // else it is the disk
+            std::error_code ignored;
+            fs::remove(impl_->places.overlay, ignored);
+        }
         remove_files(impl_->places);
-    }
-    if (runs) {
-        impl_->begin(description, options);
-    } else {
         impl_->at = options.clock.now();
+        return;
     }
+    clear_job(domain, impl_->disk, impl_->places, options.log);
+    if (impl_->disk.source == impl_->places.overlay) { // merged now: another file below
+        impl_->disk = system_disk(virt::describe_domain(domain.xml()));
+    }
+    impl_->begin(description, options);
 }
 
 DiskPoint::~DiskPoint() = default;
@@ -253,11 +335,12 @@ void clear_debris(const virt::Domain& domain,
                   const fs::path& work_folder,
                   Log& log)
 {
-    const PointPlaces places(work_folder, description.uuid, system_disk(description));
+    const auto& disk = system_disk(description);
+    const PointPlaces places(work_folder, description.uuid, disk);
     make_work_folder(work_folder);
     const auto lock = lock_point(places.lock, description.name);
     if (domain.active()) {
-        clear_job(domain, places, log);
+        clear_job(domain, disk, places, log);
     } else {
         remove_files(places);
     }

@@ -102,7 +102,8 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
                      .log = world_.log,
                      .work_folder = options.work_folder,
                      .allow = options.allow,
-                     .quiesce = options.quiesce});
+                     .quiesce = options.quiesce,
+                     .method = options.method});
 
     Taken taken;
     taken.id = make_uuid7(point.at());

@@ -127,6 +127,14 @@ int run_snapshot_take(Context& context, const Args& args)
     options.work_folder = capture_folder();
     options.quiesce = args.has("quiesce");
     options.keep_disk = args.has("keep-disk");
+    if (const auto word = args.value("method")) {
+        options.method = analyzer::point_method_from(*word);
+        if (!options.method || options.method == analyzer::PointMethod::stopped) {
+            throw Error(ErrorCode::usage,
+                        fmt::format("'{}' is no way to have a disk at one point", *word),
+                        "use --method backup or --method external, or leave it out");
+        }
+    }
     options.allow.assign(context.settings.image_allow.begin(), context.settings.image_allow.end());
     options.allow.push_back(context.state_folder / "images");
 

@@ -202,14 +202,15 @@ struct Shop {
     analyzer::SnapshotFolder snapshots{folder.path()};
 
     analyzer::Taken take(const std::optional<std::string>& parent = std::nullopt,
-                         bool keep_disk = false)
+                         bool keep_disk = false,
+                         std::optional<analyzer::PointMethod> method = std::nullopt)
     {
         auto& bench = Bench::get();
         analyzer::Taker taker(
             {clock, cancel, log, progress, notebook}, snapshots, analyzer::default_definition());
         return taker.take({bench.domain().uuid(), "tiny", "here", "", parent},
                           bench.uri(),
-                          {.work_folder = bench.work(), .keep_disk = keep_disk});
+                          {.work_folder = bench.work(), .keep_disk = keep_disk, .method = method});
     }
 };
 
@@ -293,8 +294,10 @@ TEST_CASE("a capture that is killed leaves the VM running, and the next one leav
     bench.start();
     TemporaryFolder project("vm-kill");
     const auto store = (project.path() / "lineage.db").string();
-    const std::vector<std::string> take = {
+    std::vector<std::string> take = {
         STEMMA_PROGRAM, "--store", store, "snapshot", "take", "--uri", bench.uri(), "tiny"};
+    const std::string method = GENERATE("backup", "external");
+    take.insert(take.end(), {"--method", method});
     for (const auto delay : {20ms, 60ms, 100ms, 150ms, 250ms, 400ms, 700ms}) {
         const Fd nowhere = open_file("/dev/null", O_RDWR);
         Child child(take, {nowhere.get(), nowhere.get(), nowhere.get()});
@@ -331,6 +334,26 @@ TEST_CASE("a kept disk is the point, and other tools find it sound")
     const auto check = run({.argv = {"e2fsck", "-fy", raw}});
     CHECK(check.exit.code <= 1);
     CHECK(run_checked({.argv = {"debugfs", "-R", "cat /etc/kept", raw}}).out == "kept\n");
+}
+
+TEST_CASE("an overlay serves where a backup is refused, and is merged back")
+{
+    if (!can_run_vms()) {
+        return;
+    }
+    auto& bench = Bench::get();
+    bench.start();
+    bench.in_guest("echo overlaid > /etc/overlaid");
+    Shop shop;
+    const auto disk = bench.description().disks.front().source;
+    const auto taken = shop.take(std::nullopt, false, analyzer::PointMethod::external);
+    CHECK(taken.body.at("disk").at("method") == "external");
+    CHECK(taken.features.value_of("file", "/etc/overlaid", "sha256") == sha256("overlaid\n").hex());
+    CHECK(bench.description().disks.front().source == disk);
+    CHECK(bench.debris().empty());
+    bench.in_guest("echo later > /etc/overlaid; sync");
+    CHECK(shop.take(taken.id).features.value_of("file", "/etc/overlaid", "sha256") ==
+          sha256("later\n").hex());
 }
 
 TEST_CASE("a VM that stops under a capture costs the capture alone")

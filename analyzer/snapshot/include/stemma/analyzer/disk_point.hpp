@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ enum class PointMethod {
     stopped,  ///< the VM does not run: its disk stands still by itself
 };
 std::string_view to_string(PointMethod method) noexcept;
+std::optional<PointMethod> point_method_from(std::string_view word) noexcept;
 
 /// The system disk of a VM as it was at one moment, for as long as the object lives. Whatever runs
 /// for it in the hypervisor ends with it, and so do its files; where this process is killed, the
@@ -44,6 +46,9 @@ public:
         std::vector<std::filesystem::path> allow{};
         /// Have the guest agent freeze the file systems around the moment; fails where it cannot.
         bool quiesce = false;
+        /// Of a running VM: only by this method; else by a backup, and where the hypervisor refuses
+        /// that, by an overlay.
+        std::optional<PointMethod> method = std::nullopt;
     };
 
     /// throws  conflict: another snapshot or job of this VM is under way; unsupported: no disk that

@@ -31,6 +31,7 @@ struct TakeOptions {
     std::vector<std::filesystem::path> allow{}; ///< see DiskPoint::Options
     bool quiesce = false;
     bool keep_disk = false;
+    std::optional<PointMethod> method = std::nullopt; ///< see DiskPoint::Options
 };
 
 /// What a taken snapshot says of itself.
