@@ -163,6 +163,35 @@ Command cat_row()
             .run = run_image_cat};
 }
 
+Command diff_row()
+{
+    auto options = opening_options();
+    options.insert(
+        options.begin(),
+        {{.name = "settings",
+          .value = "",
+          .help = "single settings of changed configuration files"},
+         {.name = "content", .value = "", .help = "changed lines of text files"},
+         {.name = "path", .value = "PATH", .help = "compare only what is below"},
+         {.name = "times", .value = "", .help = "count a changed modification time too"}});
+    return {
+        .name = "image diff",
+        .summary = "says what differs between two images",
+        .synopsis = "A B [--settings] [--content] [--path PATH]",
+        .description =
+            "Compares partition tables, kernels, packages with versions, and all files by "
+            "content, mode, owner, link target and extended attributes. With --settings, changed "
+            "configuration files are compared setting by setting.\n\n"
+            "A and B are image:NAME, a digest, or the path of an image file.",
+        .options = options,
+        .examples = {{.line = "stemma image diff image:golden image:shop-1.0 --settings",
+                      .meaning = "what a version brought"},
+                     {.line = "stemma image diff a.qcow2 b.vmdk --json",
+                      .meaning = "two files of different formats, for a program"}},
+        .exits = "0 when they are equal, 3 when they differ, 4 when a part cannot be read",
+        .run = run_image_diff};
+}
+
 Command export_row()
 {
     return {.name = "image export",
@@ -204,6 +233,7 @@ std::vector<Command> image_commands()
             remove_row(),
             ls_row(),
             cat_row(),
+            diff_row(),
             export_row(),
             retire_row()};
 }

@@ -38,5 +38,6 @@ int run_image_export(Context& context, const Args& args);
 int run_image_retire(Context& context, const Args& args);
 int run_image_ls(Context& context, const Args& args);
 int run_image_cat(Context& context, const Args& args);
+int run_image_diff(Context& context, const Args& args);
 
 } // namespace stemma::cli

@@ -110,7 +110,13 @@ void remove_obsolete(ext::Editor& editor,
         const bool shared = std::any_of(
             owners.begin(), owners.end(), [&](const auto& owner) { return owner != stem_of(old); });
         const auto there = editor.tree().look(file);
-        if (shared || !there) {
+        // A link that stands where the package had a folder (/lib → usr/lib) was never its own.
+        const bool stands_for_folder =
+            there && there->kind == volume::NodeKind::symlink &&
+            std::any_of(files.begin(), files.end(), [&](const std::string& other) {
+                return other.starts_with(file + "/");
+            });
+        if (shared || !there || stands_for_folder) {
             continue;
         }
         if (there->kind == volume::NodeKind::directory) {

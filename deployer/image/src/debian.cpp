@@ -10,7 +10,7 @@ namespace stemma::image {
 
 namespace {
 
-constexpr std::array<std::string_view, 33> field_order = {"Package",
+constexpr std::array<std::string_view, 32> field_order = {"Package",
                                                           "Essential",
                                                           "Protected",
                                                           "Status",
@@ -41,8 +41,7 @@ constexpr std::array<std::string_view, 33> field_order = {"Package",
                                                           "SHA256",
                                                           "Description",
                                                           "Triggers-Pending",
-                                                          "Triggers-Awaited",
-                                                          "Homepage"};
+                                                          "Triggers-Awaited"};
 
 std::size_t place_of_field(const std::string& name)
 {
@@ -178,6 +177,7 @@ Relation parse_relation(std::string_view text, std::string_view where)
 Stanza Stanza::parse(std::string_view text, std::string_view name)
 {
     Stanza stanza;
+    stanza.raw_ = text;
     for (const std::string_view line : split_lines(text)) {
         if (line.empty()) {
             continue;
@@ -224,6 +224,7 @@ std::string Stanza::get(std::string_view field) const
 
 void Stanza::set(std::string_view field, std::string value)
 {
+    raw_.clear();
     const auto wanted = to_lower(field);
     for (auto& [name, old] : fields_) {
         if (to_lower(name) == wanted) {
@@ -236,12 +237,16 @@ void Stanza::set(std::string_view field, std::string value)
 
 void Stanza::erase(std::string_view field)
 {
+    raw_.clear();
     const auto wanted = to_lower(field);
     std::erase_if(fields_, [&](const auto& each) { return to_lower(each.first) == wanted; });
 }
 
 std::string Stanza::text() const
 {
+    if (!raw_.empty()) {
+        return raw_.ends_with('\n') ? raw_ : raw_ + "\n";
+    }
     auto sorted = fields_;
     std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
         return place_of_field(a.first) < place_of_field(b.first);

@@ -22,10 +22,12 @@ public:
     [[nodiscard]] std::string get(std::string_view field) const; ///< empty when missing
     void set(std::string_view field, std::string value);
     void erase(std::string_view field);
-    /// The paragraph with dpkg's order of fields, ending in one newline.
+    /// The paragraph, ending in one newline: as it was read when nothing was set since, else with
+    /// dpkg's order of fields.
     [[nodiscard]] std::string text() const;
 
 private:
+    std::string raw_; ///< empty once something was set
     std::vector<std::pair<std::string, std::string>> fields_;
 };
 

@@ -1,0 +1,183 @@
+#include "stemma/analyzer/settings.hpp"
+#include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
+#include "stemma/image/diff.hpp"
+
+#include <map>
+#include <set>
+
+#include "image.hpp"
+
+namespace stemma::cli {
+
+namespace {
+
+constexpr int differences_found = 3;
+constexpr int incomplete = 4;
+constexpr std::uint64_t most_settings_file = std::uint64_t{1} << 20U;
+
+/// One opened side: the disk is opened twice, because a file tree owns its disk.
+struct SideOfDiff {
+    std::unique_ptr<volume::Filesystem> tree;
+    volume::PartitionTable table;
+};
+
+SideOfDiff open_side(const image::Selected& selected)
+{
+    SideOfDiff side;
+    auto disk = disk::open_disk(selected.path, selected.open);
+    side.table = volume::read_partitions(*disk);
+    side.tree = disk::open_root(std::move(disk), selected.open.partition);
+    return side;
+}
+
+Json difference_item(const image::Difference& difference)
+{
+    return {{"kind", image::to_string(difference.kind)},
+            {"change", image::to_string(difference.change)},
+            {"name", json_text(difference.name)},
+            {"fields", difference.fields},
+            {"before", json_text(difference.before)},
+            {"after", json_text(difference.after)},
+            {"line", nullptr}};
+}
+
+std::string content_or_empty(volume::Filesystem& tree, const std::string& path)
+{
+    const auto info = tree.look(path);
+    return info && info->kind == volume::NodeKind::file && info->size <= most_settings_file
+               ? tree.read_all(path, most_settings_file)
+               : "";
+}
+
+bool holds_settings(const image::Difference& difference)
+{
+    return difference.kind == image::DifferenceKind::file &&
+           (difference.name.starts_with("/etc/") || difference.name.starts_with("/boot/") ||
+            difference.name.starts_with("/usr/lib/systemd/") ||
+            difference.name.starts_with("/usr/lib/sysctl.d/"));
+}
+
+/// The settings of a changed file that differ, with the place of the new one.
+void add_settings(SideOfDiff& before, SideOfDiff& after, const std::string& path, Json& items)
+{
+    const auto was = analyzer::parse_settings(path, content_or_empty(*before.tree, path));
+    const auto is = analyzer::parse_settings(path, content_or_empty(*after.tree, path));
+    std::map<std::string, analyzer::Setting> left;
+    std::map<std::string, analyzer::Setting> right;
+    std::set<std::string> keys;
+    for (const auto& setting : was.settings) {
+        left.emplace(setting.key, setting);
+        keys.insert(setting.key);
+    }
+    for (const auto& setting : is.settings) {
+        right.emplace(setting.key, setting);
+        keys.insert(setting.key);
+    }
+    for (const std::string& key : keys) {
+        const auto from = left.find(key);
+        const auto to = right.find(key);
+        const bool in_left = from != left.end();
+        const bool in_right = to != right.end();
+        if (in_left && in_right && from->second.value == to->second.value) {
+            continue;
+        }
+        items.push_back({{"kind", "setting"},
+                         {"change",
+                          !in_left    ? "added"
+                          : !in_right ? "removed"
+                                      : "changed"},
+                         {"name", json_text(path + ":" + key)},
+                         {"fields", Json::array({"value"})},
+                         {"before", json_text(in_left ? from->second.value : "")},
+                         {"after", json_text(in_right ? to->second.value : "")},
+                         {"line", in_right ? Json(to->second.line) : Json(nullptr)}});
+    }
+}
+
+std::string sign_of(const std::string& change)
+{
+    return change == "added" ? "+" : change == "removed" ? "-" : "~";
+}
+
+std::string table_line(const Json& item)
+{
+    const auto before = printable(text_of(item["before"], "before"));
+    const auto after = printable(text_of(item["after"], "after"));
+    const auto change = item["change"].get<std::string>();
+    std::string detail = change == "added" ? after : before;
+    if (change == "changed") {
+        detail = before == after ? "" : before + " => " + after;
+        std::string fields;
+        for (const auto& field : item["fields"]) {
+            fields += (fields.empty() ? "" : ", ") + field.get<std::string>();
+        }
+        if (item["kind"] == "file") {
+            detail = fields + (detail.empty() ? "" : ": " + detail);
+        }
+    }
+    return fmt::format("{} {:<9} {}  {}\n",
+                       sign_of(change),
+                       item["kind"].get<std::string>(),
+                       printable(text_of(item["name"], "name")),
+                       detail);
+}
+
+} // namespace
+
+int run_image_diff(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(2, 2, "A B");
+    auto before = open_side(select_image(context, args, words[0]));
+    auto after = open_side(select_image(context, args, words[1]));
+    image::DiffOptions options;
+    options.root = args.value_or("path", "/");
+    options.modified_times = args.has("times");
+    const auto result = image::compare_trees(*before.tree, *after.tree, options, context.cancel());
+    Answer answer{
+        .schema = "stemma.image.diff/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
+    for (const std::string& damage : result.damage) {
+        answer.gaps.push_back({.what = "unreadable", .reason = damage});
+    }
+    std::string contents;
+    for (const auto& difference : image::compare_tables(before.table, after.table)) {
+        answer.items.push_back(difference_item(difference));
+    }
+    for (const auto& difference : result.differences) {
+        answer.items.push_back(difference_item(difference));
+        if (args.has("settings") && holds_settings(difference)) {
+            add_settings(before, after, difference.name, answer.items);
+        }
+        if (args.has("content") && difference.kind == image::DifferenceKind::file) {
+            contents += image::text_difference(content_or_empty(*before.tree, difference.name),
+                                               content_or_empty(*after.tree, difference.name),
+                                               difference.name)
+                            .value_or("");
+        }
+    }
+    const int exit = !result.damage.empty() ? incomplete
+                     : answer.items.empty() ? 0
+                                            : differences_found;
+    if (context.format != Format::table) {
+        answer.extra = {{"text", json_text(contents)}};
+        show(context,
+             answer,
+             {{.title = "kind", .member = "kind"},
+              {.title = "change", .member = "change"},
+              {.title = "name", .member = "name"},
+              {.title = "before", .member = "before"},
+              {.title = "after", .member = "after"}});
+        return exit;
+    }
+    std::string text;
+    for (const auto& item : answer.items) {
+        text += table_line(item);
+    }
+    context.out(text + contents);
+    for (const auto& gap : answer.gaps) {
+        context.log().warning("{}", gap.reason);
+    }
+    return exit;
+}
+
+} // namespace stemma::cli
