@@ -65,6 +65,14 @@ inline constexpr std::string_view event_columns =
 /// throws  corrupt: the body lacks what the kind promises
 void derive(Store::Impl& store, const Placed& placed);
 
+/// Facts up to a ledger position and a moment.
+struct HostView {
+    std::int64_t known_at = forever;
+    std::int64_t at = forever;
+};
+/// What the events of a host say of it.
+HostInfo host_at(Store::Impl& store, std::int64_t id, std::string name, const HostView& view = {});
+
 void derive_build(Store::Impl& store, const Placed& placed);
 void derive_package(Store::Impl& store, const Placed& placed);
 void derive_image(Store::Impl& store, const Placed& placed);

@@ -151,33 +151,33 @@ void apply(HostInfo& host, const model::Event& event)
     }
 }
 
-HostInfo host_of(Store::Impl& store, std::int64_t id, std::string name)
+} // namespace
+
+HostInfo host_at(Store::Impl& store, std::int64_t id, std::string name, const HostView& view)
 {
     HostInfo host;
     host.name = std::move(name);
     host.state = "unknown";
-    std::vector<model::Event> events;
-    auto& rows = store.db.cached("SELECT seq FROM host_event WHERE host = ?");
-    rows.bind(id);
     std::vector<std::uint64_t> seqs;
+    auto& rows =
+        store.db.cached("SELECT seq FROM host_event WHERE host = ? AND seq <= ? AND at <= ?");
+    rows.bind(id, view.known_at, view.at);
     while (rows.step()) {
         seqs.push_back(static_cast<std::uint64_t>(rows.integer(0)));
     }
     rows.reset();
+    std::vector<model::Event> events;
     for (const auto seq : seqs) {
         events.push_back(store.event_at(seq));
     }
     std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
-        return std::tuple(a.at, std::cref(a.origin).get(), a.oseq) <
-               std::tuple(b.at, std::cref(b.origin).get(), b.oseq);
+        return std::tie(a.at, a.origin, a.oseq) < std::tie(b.at, b.origin, b.oseq);
     });
     for (const auto& event : events) {
         apply(host, event);
     }
     return host;
 }
-
-} // namespace
 
 std::optional<HostInfo> Store::find_host(std::string_view name)
 {
@@ -188,7 +188,7 @@ std::optional<HostInfo> Store::find_host(std::string_view name)
     }
     const auto id = row.integer(0);
     row.reset();
-    auto host = host_of(*impl_, id, std::string(name));
+    auto host = host_at(*impl_, id, std::string(name));
     return host.removed ? std::nullopt : std::optional(std::move(host));
 }
 
@@ -201,7 +201,7 @@ std::vector<HostInfo> Store::hosts(bool with_removed)
     }
     std::vector<HostInfo> hosts;
     for (auto& [id, name] : rows) {
-        auto host = host_of(*impl_, id, std::move(name));
+        auto host = host_at(*impl_, id, std::move(name));
         if (with_removed || !host.removed) {
             hosts.push_back(std::move(host));
         }
@@ -337,6 +337,15 @@ std::vector<model::Event> Store::release_events(std::string_view release)
         events.push_back(event_of_row(statement));
     }
     return events;
+}
+
+bool Store::has_build(std::string_view run)
+{
+    auto& row = impl_->db.cached("SELECT 1 FROM build WHERE run = ?");
+    row.bind(run);
+    const bool known = row.step();
+    row.reset();
+    return known;
 }
 
 namespace {

@@ -39,7 +39,8 @@ std::unique_ptr<Store::Impl> open_for_reading(const std::string& path, const Clo
     if (!std::filesystem::exists(path)) {
         throw Error(ErrorCode::not_found,
                     fmt::format("there is no store at {}", path),
-                    "`stemma init` makes one here; --store or STEMMA_STORE name another");
+                    "the first thing that is recorded makes one, for instance `stemma build -- "
+                    "make`; --store or STEMMA_STORE name another");
     }
     sqlite::Options options;
     try {
@@ -95,7 +96,7 @@ std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Cloc
                 if (check_version(impl->db) < schema_version) {
                     throw Error(ErrorCode::unsupported,
                                 fmt::format("{} is of an older version, or empty", path),
-                                "`stemma init` brings it to this one");
+                                "`stemma ledger rebuild` brings it to this one");
                 }
                 impl->origin = impl->meta("origin").value_or("");
             }

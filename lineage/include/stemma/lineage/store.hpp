@@ -104,7 +104,8 @@ public:
 
     /// url  a path, "sqlite:PATH", or "postgresql://…" (refused by a build without it)
     /// throws  unsupported: the store is of a newer version; corrupt; io
-    static std::unique_ptr<Store> open(const std::string& url, Mode mode, const Clock& clock, Log& log);
+    static std::unique_ptr<Store>
+    open(const std::string& url, Mode mode, const Clock& clock, Log& log);
     ~Store() override;
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
@@ -112,9 +113,9 @@ public:
     AppendResult record(std::span<const model::EventDraft> drafts) override;
     using Recorder::record;
 
-    /// Takes events that others made. Same (origin, oseq) and bytes: a duplicate. Same identity with
-    /// other bytes: refused, reported in the ledger, and nothing of this call is kept.
-    /// throws  conflict: equivocation; io
+    /// Takes events that others made. Same (origin, oseq) and bytes: a duplicate. Same identity
+    /// with other bytes: refused, reported in the ledger, and nothing of this call is kept. throws
+    /// conflict: equivocation; io
     AppendResult append(std::span<const model::Event> events);
 
     /// Identity of this store as an origin; a UUID.
@@ -144,10 +145,10 @@ public:
     /// recorded; what `pack` and `verify` look up.
     struct KnownContent {
         std::string sha256;
-        std::string kind;     ///< source, artifact, payload
-        std::string path;     ///< repository path, artifact name or payload path
+        std::string kind; ///< source, artifact, payload
+        std::string path; ///< repository path, artifact name or payload path
         std::string repo;
-        std::string build;    ///< run id; may be empty
+        std::string build; ///< run id; may be empty
         std::optional<std::string> build_id;
     };
     std::vector<KnownContent> known_content(std::span<const std::string> sha256s);
@@ -158,6 +159,8 @@ public:
     std::optional<model::Manifest> find_manifest(std::string_view build);
     /// The newest build of which a step wrote exactly this content.
     std::optional<model::Manifest> manifest_that_made(const Digest& content);
+    /// True when the run (its id in the manifest) was recorded.
+    bool has_build(std::string_view run);
 
     struct Impl;
     [[nodiscard]] Impl& impl() noexcept { return *impl_; }

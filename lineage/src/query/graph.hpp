@@ -1,0 +1,118 @@
+#pragma once
+
+#include "stemma/lineage/query.hpp"
+
+#include <functional>
+
+#include "builds.hpp"
+#include "images.hpp"
+#include "placements.hpp"
+
+/// The links of the lineage, one step at a time, in both directions.
+namespace stemma::lineage {
+
+/// An artifact is one output of one build.
+struct Output {
+    std::int64_t build = 0;
+    model::FileIndex file = 0;
+    [[nodiscard]] Node node() const noexcept { return {Kind::artifact, (build << 32U) | file}; }
+    static Output of(Node node) noexcept
+    {
+        return {node.id >> 32U, static_cast<model::FileIndex>(node.id & 0xffffffff)};
+    }
+};
+
+class Graph {
+public:
+    using Visit = std::function<void(const Link&)>;
+
+    Graph(Store::Impl& store, const View& view);
+
+    /// The links that begin at `node`. Those of a package or of a file in an image include the
+    /// derived images that still have it, so that their own links only lead to VMs.
+    void downstream(Node node, const Visit& visit);
+    /// From an image to the images derived of it, all the way down.
+    void derived(Node image, const Visit& visit);
+    /// The links that end at `node`.
+    void upstream(Node node, const Visit& visit);
+
+    [[nodiscard]] Builds& builds() noexcept { return builds_; }
+    [[nodiscard]] Images& images() noexcept { return images_; }
+    [[nodiscard]] Placements& placements() noexcept { return placements_; }
+    [[nodiscard]] std::uint64_t known_at() const noexcept { return known_at_; }
+
+    /// Content row of a version row.
+    std::int64_t content_of(std::int64_t version);
+    /// Builds that made this content, within the view.
+    std::vector<Output> outputs_of(std::int64_t content);
+
+    /// Adds a gap, once.
+    void note(std::string what, std::string reason);
+    [[nodiscard]] const std::map<std::pair<std::string, std::string>, Gap>& gaps() const noexcept
+    {
+        return gaps_;
+    }
+    /// Builds with uncommitted changes that were met.
+    [[nodiscard]] const std::set<std::int64_t>& dirty_builds() const noexcept { return dirty_; }
+
+private:
+    struct Producer {
+        Output output;
+        bool inferred = false;
+        std::string basis;
+    };
+    struct Use {
+        std::int64_t build = 0;
+        model::FileIndex file = 0;
+    };
+    struct Packed {
+        std::int64_t package = 0;
+        std::uint64_t seq = 0;
+        std::string path;
+        std::string link;
+        std::string basis;
+        std::optional<std::string> run;
+        std::optional<std::int64_t> content;
+        std::optional<std::int64_t> origin;
+    };
+
+    std::shared_ptr<const Build> build(std::int64_t id);
+    void from_source(Node node, const Visit& visit);
+    void from_artifact(Node node, const Visit& visit);
+    void from_package(Node node, const Visit& visit);
+    void from_image(Node node, const Visit& visit);
+    void to_artifact(Node node, const Visit& visit);
+    void to_package(Node node, const Visit& visit);
+    void to_image(Node node, const Visit& visit);
+
+    void steps_that_use(const Build& build, model::FileIndex file, Link link, const Visit& visit);
+    std::vector<Use> uses_of_version(std::int64_t version);
+    std::vector<Use> uses_of_content(std::int64_t content);
+    /// Who made a file that `build` read and did not make.
+    std::vector<Producer> producers(const Build& build, model::FileIndex file);
+    struct Origin {
+        Node node;
+        std::string basis; ///< not empty: inferred
+    };
+    /// Who made, or whose source is, what a package or an image got with this content.
+    std::vector<Origin> origins_of(std::int64_t content, const std::optional<std::string>& run);
+    std::vector<Origin> origins_in(std::int64_t build, std::int64_t content);
+    /// The nodes that an input of a step is: what made it, else the file itself.
+    std::vector<Origin> input_nodes(const Build& build, model::FileIndex file);
+    std::vector<Packed> payloads(std::string_view condition, std::int64_t key);
+    void packages_of_content(Node node, std::int64_t content, const Visit& visit);
+    void images_of_content(Node node, std::int64_t content, const Visit& visit);
+    void emit_holders(Node node, const std::vector<Images::Holder>& holders, const Visit& visit);
+    bool has_size(std::int64_t content);
+
+    Store::Impl& store_;
+    View view_;
+    std::uint64_t known_at_;
+    Builds builds_;
+    Images images_;
+    Placements placements_;
+    std::map<std::pair<std::string, std::string>, Gap> gaps_;
+    std::set<std::int64_t> dirty_;
+};
+
+} // namespace stemma::lineage
