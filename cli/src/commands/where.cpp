@@ -29,7 +29,8 @@ int run_what(Context& context, const Args& args)
 {
     const auto& words = selectors_of(args);
     Question question(context, args);
-    const auto found = question.query().upstream(question.select(words));
+    auto found = question.query().upstream(question.select(words));
+    found.merge(question.query().generated_sources(found));
     return question.answer_by_kind("stemma.what/1",
                                    question.query().items(question.filtered(found)));
 }

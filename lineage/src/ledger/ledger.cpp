@@ -122,10 +122,6 @@ void insert_event(sqlite::Database& db, const Placed& placed, const Digest& hash
               Blob{canonical_json(placed.event.body)},
               Blob{bytes_of(hash)})
         .run();
-    db.cached("INSERT INTO origin_state(origin, events, last) VALUES (?1, 1, ?2) "
-              "ON CONFLICT(origin) DO UPDATE SET events = events + 1, last = max(last, ?2)")
-        .bind(placed.origin, placed.event.oseq)
-        .run();
 }
 
 Digest digest_of_blob(std::string_view bytes)

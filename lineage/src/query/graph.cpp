@@ -317,6 +317,11 @@ std::string basis_of(const std::string& origin_basis, std::string_view told)
 
 } // namespace
 
+std::int64_t Graph::packer_of(const std::optional<std::string>& run)
+{
+    return run ? builds_.of_run(*run).value_or(0) : 0;
+}
+
 void Graph::packages_of_content(Node node, std::int64_t content, const Visit& visit)
 {
     for (const auto& packed : payloads("(p.content = ?1 OR p.origin = ?1)", content)) {
@@ -330,7 +335,7 @@ void Graph::packages_of_content(Node node, std::int64_t content, const Visit& vi
                        {Kind::package, packed.package},
                        "packed",
                        packed.seq,
-                       0,
+                       packer_of(packed.run),
                        -1,
                        !basis.empty(),
                        basis});
@@ -496,7 +501,14 @@ void Graph::to_package(Node node, const Visit& visit)
         }
         for (const auto& origin : origins) {
             const auto basis = basis_of(origin.basis, entry.link);
-            visit({origin.node, node, "packed", entry.seq, 0, -1, !basis.empty(), basis});
+            visit({origin.node,
+                   node,
+                   "packed",
+                   entry.seq,
+                   packer_of(entry.run),
+                   -1,
+                   !basis.empty(),
+                   basis});
         }
     }
 }

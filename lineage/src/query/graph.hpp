@@ -99,6 +99,8 @@ private:
     std::vector<Origin> origins_in(std::int64_t build, std::int64_t content);
     /// The nodes that an input of a step is: what made it, else the file itself.
     std::vector<Origin> input_nodes(const Build& build, model::FileIndex file);
+    /// The build that a package says it was packed from; 0: none that is known.
+    std::int64_t packer_of(const std::optional<std::string>& run);
     std::vector<Packed> payloads(std::string_view condition, std::int64_t key);
     void packages_of_content(Node node, std::int64_t content, const Visit& visit);
     void images_of_content(Node node, std::int64_t content, const Visit& visit);

@@ -36,6 +36,27 @@ std::string sha256_of(sqlite::Database& db, std::int64_t content)
     return to_hex(text_of_id(db, "SELECT sha256 FROM content WHERE id = ?", content));
 }
 
+/// What a step of this kind makes, for outputs that a manifest does not name as artifacts.
+model::ArtifactKind kind_made_by(const Build& build, model::FileIndex file)
+{
+    const auto [from, to] = build.makers(file);
+    if (from == to) {
+        return model::ArtifactKind::other;
+    }
+    switch (build.graph.steps[*from].kind) {
+    case model::StepKind::compile:
+        return model::ArtifactKind::object;
+    case model::StepKind::archive:
+        return model::ArtifactKind::archive;
+    case model::StepKind::generate:
+        return model::ArtifactKind::generated;
+    case model::StepKind::pack:
+        return model::ArtifactKind::package;
+    default:
+        return model::ArtifactKind::other;
+    }
+}
+
 } // namespace
 
 std::int64_t Query::Impl::build_of_version(std::int64_t version)
@@ -116,7 +137,7 @@ Json Query::Impl::artifact_item(Node node)
                  {"sha256", sha256_of(store.db, graph.content_of(version))},
                  {"name", json_text(path.substr(path.rfind('/') + 1))},
                  {"path", json_text(path)},
-                 {"kind", "other"},
+                 {"kind", model::to_string(kind_made_by(*build, output.file))},
                  {"build_id", nullptr},
                  {"build", build->run},
                  {"repo", text_or_null(repo_name(store.db, build->repo))},

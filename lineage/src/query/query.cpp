@@ -133,6 +133,29 @@ Nodes Query::upstream(const Nodes& of)
     return seen;
 }
 
+Nodes Query::generated_sources(const Nodes& nodes)
+{
+    Nodes found;
+    for (const auto node : nodes) {
+        if (node.kind != Kind::artifact) {
+            continue;
+        }
+        const auto output = Output::of(node);
+        const auto build = impl_->graph.builds().get(output.build);
+        const auto [from, to] = build->makers(output.file);
+        const bool generated = std::any_of(from, to, [&](std::uint32_t step) {
+            return build->graph.steps[step].kind == model::StepKind::generate;
+        });
+        if (generated) {
+            const auto version = build->graph.files[output.file].version;
+            auto& seen = impl_->seen_in[version];
+            seen = seen == 0 ? build->id : impl_->newer(seen, build->id);
+            found.insert({Kind::source, version});
+        }
+    }
+    return found;
+}
+
 namespace {
 
 /// How a node was reached: the links from the node `from` to it. More than one for images, which
@@ -163,7 +186,9 @@ std::vector<Link> Query::chain(const Nodes& from, const Nodes& to)
         const Node node = open.front();
         open.pop_front();
         if (to.count(node) != 0 && from.count(node) == 0) {
-            return unwind(ways, from, node);
+            auto links = unwind(ways, from, node);
+            std::for_each(links.begin(), links.end(), [&](const Link& link) { impl_->see(link); });
+            return links;
         }
         std::map<Node, std::vector<Link>> local;
         expand_down(impl_->graph, node, from.count(node) != 0, [&](const Link& link) {
@@ -210,6 +235,7 @@ std::vector<Link> Query::links(const Nodes& from, const Nodes& to)
         const Node node = open.front();
         open.pop_front();
         for (const auto& link : into[node]) {
+            impl_->see(link);
             found.push_back(link);
             if (back.insert(link.from).second) {
                 open.push_back(link.from);

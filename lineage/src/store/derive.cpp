@@ -72,6 +72,11 @@ constexpr std::array<std::pair<std::string_view, Deriver>, 18> derivers = {{
 
 void derive(Store::Impl& store, const Placed& placed)
 {
+    store.db
+        .cached("INSERT INTO origin_state(origin, events, last) VALUES (?1, 1, ?2) "
+                "ON CONFLICT(origin) DO UPDATE SET events = events + 1, last = max(last, ?2)")
+        .bind(placed.origin, placed.event.oseq)
+        .run();
     for (const auto& [kind, deriver] : derivers) {
         if (kind == placed.event.kind) {
             deriver(store, placed);

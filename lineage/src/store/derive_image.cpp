@@ -151,6 +151,23 @@ void describe(sqlite::Database& db, std::int64_t image, const Placed& placed)
     }
 }
 
+/// Images whose listing is told as a difference from this one's are told again.
+void describe_dependants(Store::Impl& store, std::int64_t image)
+{
+    std::vector<std::pair<std::int64_t, std::uint64_t>> dependants;
+    auto& rows = store.db.cached("SELECT id, seq FROM image WHERE base = ?");
+    rows.bind(image);
+    while (rows.step()) {
+        dependants.emplace_back(rows.integer(0), static_cast<std::uint64_t>(rows.integer(1)));
+    }
+    rows.reset();
+    for (const auto& [dependant, seq] : dependants) {
+        const auto event = store.event_at(seq);
+        describe(store.db, dependant, {seq, 0, event});
+        describe_dependants(store, dependant);
+    }
+}
+
 } // namespace
 
 void derive_image(Store::Impl& store, const Placed& placed)
@@ -170,6 +187,7 @@ void derive_image(Store::Impl& store, const Placed& placed)
         .run();
     if (!retired && describes(store.db, image, placed)) {
         describe(store.db, image, placed);
+        describe_dependants(store, image);
     }
 }
 

@@ -49,7 +49,7 @@ constexpr std::array append_only = {"meta", "origin", "event", "commits"};
 /// the one of `base`, so that the fleet's usual image, one package newer than its parent, costs a
 /// row or two. `vm_span` is the history of a VM without gaps or overlaps: [since, until) on one
 /// host with one image in one state; `until` of the present is `forever`.
-constexpr const char* derived_tables = R"sql(
+constexpr const char* derived_schema = R"sql(
 CREATE TABLE origin_state(origin INTEGER PRIMARY KEY, events INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE repo(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE name(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
@@ -277,7 +277,7 @@ void migrate(sqlite::Database& database, Log& log)
     const int version = check_version(database); // again: another process may have been quicker
     if (version < 1) {
         make_ledger(database);
-        database.execute(derived_tables);
+        database.execute(derived_schema);
         database.execute(fmt::format("PRAGMA application_id = {}", application_id));
     }
     if (version != schema_version) {
@@ -287,12 +287,17 @@ void migrate(sqlite::Database& database, Log& log)
     transaction.commit();
 }
 
+std::span<const char* const> derived_tables()
+{
+    return derived_names;
+}
+
 void reset_derived(sqlite::Database& database)
 {
     for (const auto* table : derived_names) {
         database.execute(fmt::format("DROP TABLE IF EXISTS {}", table));
     }
-    database.execute(derived_tables);
+    database.execute(derived_schema);
 }
 
 } // namespace stemma::lineage

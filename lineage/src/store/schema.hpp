@@ -3,6 +3,7 @@
 #include "stemma/core/log.hpp"
 #include "stemma/sqlite/database.hpp"
 
+#include <span>
 #include <string>
 
 /// The tables of the store, and how one version becomes the next.
@@ -19,6 +20,9 @@ int check_version(sqlite::Database& database);
 /// Brings the schema to schema_version in one transaction: killed midway, the store reopens as it
 /// was before or as it is after, never between.
 void migrate(sqlite::Database& database, Log& log);
+
+/// Names of the tables that are derived.
+std::span<const char* const> derived_tables();
 
 /// Drops and makes again every derived table, empty. Within the caller's transaction.
 void reset_derived(sqlite::Database& database);

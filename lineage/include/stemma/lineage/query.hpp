@@ -44,7 +44,7 @@ struct Link {
     std::string relation;   ///< compile, link, archive, generate, packed, installed, derived,
                             ///< deployed, runs on …
     std::uint64_t seq = 0;  ///< the event that says it
-    std::int64_t build = 0; ///< row of the build, for a step of one
+    std::int64_t build = 0; ///< row of the build: of the step, or of what was packed; 0: none
     std::int32_t step = -1; ///< index within that build's manifest
     bool inferred = false;  ///< found by comparing, not told
     std::string basis;      ///< what an inferred link rests on
@@ -77,6 +77,9 @@ public:
     Nodes downstream(const Nodes& from);
     /// Everything that is in `of`, without `of` itself.
     Nodes upstream(const Nodes& of);
+
+    /// Of `nodes`, the generated files that steps read as if they were sources, as such.
+    Nodes generated_sources(const Nodes& nodes);
 
     /// The shortest chain from one of `from` down to one of `to`; empty when there is none.
     std::vector<Link> chain(const Nodes& from, const Nodes& to);

@@ -127,8 +127,8 @@ public:
     std::optional<ImageInfo> find_image(std::string_view name_or_digest);
     std::vector<ImageInfo> images(bool with_retired = false);
     /// sha256 of the file that an image should have at `path`: what a package or a single file that
-    /// was installed into it, or into one of its ancestors, put there. nullopt when nothing that the
-    /// lineage knows did.
+    /// was installed into it, or into one of its ancestors, put there. nullopt when nothing that
+    /// the lineage knows did.
     std::optional<std::string> image_content(std::string_view image_digest, std::string_view path);
     std::optional<HostInfo> find_host(std::string_view name);
     std::vector<HostInfo> hosts(bool with_removed = false);

@@ -1,0 +1,334 @@
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/lineage/ledger.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "../store/ids.hpp"
+#include "../store/impl.hpp"
+#include "../store/schema.hpp"
+#include "merkle.hpp"
+
+namespace stemma::lineage {
+
+namespace {
+
+constexpr std::string_view checkpoint_schema = "stemma.checkpoint/1";
+
+Digest digest_of(std::string_view bytes)
+{
+    Digest digest;
+    std::copy_n(bytes.begin(), std::min(bytes.size(), digest.bytes.size()), digest.bytes.begin());
+    return digest;
+}
+
+} // namespace
+
+Json to_json(const Checkpoint& checkpoint)
+{
+    return {{"schema", checkpoint_schema},
+            {"origin", checkpoint.origin},
+            {"commit", checkpoint.commit},
+            {"seq", checkpoint.seq},
+            {"root", checkpoint.root.hex()},
+            {"chain", checkpoint.chain.hex()},
+            {"recorded", format_time(checkpoint.recorded)}};
+}
+
+Checkpoint checkpoint_from_json(const Json& json)
+{
+    const auto schema = string_member(json, "schema");
+    if (schema != checkpoint_schema) {
+        throw Error(schema.starts_with("stemma.checkpoint/") ? ErrorCode::unsupported
+                                                             : ErrorCode::corrupt,
+                    fmt::format("schema '{}' is not '{}'", schema, checkpoint_schema));
+    }
+    Checkpoint checkpoint;
+    checkpoint.origin = string_member(json, "origin");
+    checkpoint.commit = static_cast<std::uint64_t>(integer_member(json, "commit"));
+    checkpoint.seq = static_cast<std::uint64_t>(integer_member(json, "seq"));
+    checkpoint.root = digest_member(json, "root");
+    checkpoint.chain = digest_member(json, "chain");
+    checkpoint.recorded = parse_time(string_member(json, "recorded"));
+    return checkpoint;
+}
+
+namespace {
+
+constexpr std::string_view commit_columns =
+    "SELECT no, first, last, recorded, root, chain FROM commits ";
+
+struct CommitRow {
+    Commit commit;
+    Digest chain;
+};
+
+CommitRow commit_of(const sqlite::Statement& row)
+{
+    CommitRow found;
+    found.commit.no = static_cast<std::uint64_t>(row.integer(0));
+    found.commit.first = static_cast<std::uint64_t>(row.integer(1));
+    found.commit.last = static_cast<std::uint64_t>(row.integer(2));
+    found.commit.recorded = to_time(row.integer(3));
+    found.commit.root = digest_of(row.view(4));
+    found.chain = digest_of(row.view(5));
+    return found;
+}
+
+Checkpoint checkpoint_at(const CommitRow& row, const std::string& origin)
+{
+    return {
+        origin, row.commit.no, row.commit.last, row.commit.root, row.chain, row.commit.recorded};
+}
+
+} // namespace
+
+Checkpoint checkpoint_of(Store& store)
+{
+    auto& impl = store.impl();
+    auto& row = impl.db.cached(fmt::format("{}ORDER BY no DESC LIMIT 1", commit_columns));
+    Checkpoint checkpoint;
+    checkpoint.origin = impl.origin;
+    if (row.step()) {
+        checkpoint = checkpoint_at(commit_of(row), impl.origin);
+    }
+    row.reset();
+    return checkpoint;
+}
+
+namespace {
+
+/// More findings than this tell nobody anything new.
+constexpr std::size_t most_findings = 100;
+
+class Verifier {
+public:
+    Verifier(Store::Impl& store, const Verification& wanted, VerifyReport& report)
+        : store_(store), wanted_(wanted), report_(report)
+    {
+    }
+
+    void run()
+    {
+        for (auto& finding : store_.db.integrity_findings()) {
+            find("database: " + finding);
+        }
+        report_.events =
+            static_cast<std::uint64_t>(store_.db.integer("SELECT count(*) FROM event"));
+        Progress quiet(ProgressMode::none);
+        Activity activity(wanted_.progress != nullptr ? *wanted_.progress : quiet,
+                          "verifying the ledger",
+                          report_.events,
+                          "events");
+        auto commits = store_.db.prepare(fmt::format("{}ORDER BY no", commit_columns));
+        while (commits.step()) {
+            check(commit_of(commits), activity);
+        }
+        if (next_ != report_.events + 1) {
+            find(fmt::format(
+                "the commits cover {} events, the ledger has {}", next_ - 1, report_.events));
+        }
+        if (wanted_.against && wanted_.against->commit != 0 && !met_checkpoint_) {
+            find(fmt::format("the checkpoint is of commit {}, the ledger ends at {}: its end was "
+                             "cut off, or it is another ledger",
+                             wanted_.against->commit,
+                             report_.commits));
+        }
+    }
+
+private:
+    void find(std::string finding)
+    {
+        if (report_.findings.size() < most_findings) {
+            report_.findings.push_back(std::move(finding));
+        }
+    }
+
+    void check(const CommitRow& row, Activity& activity)
+    {
+        const auto& commit = row.commit;
+        ++report_.commits;
+        if (commit.no != report_.commits || commit.first != next_ || commit.last < commit.first) {
+            find(fmt::format("commit {} does not follow the one before", commit.no));
+        }
+        std::vector<Digest> leaves;
+        for (auto seq = commit.first; seq <= commit.last && report_.findings.size() < most_findings;
+             ++seq) {
+            if (wanted_.cancel != nullptr) {
+                wanted_.cancel->check();
+            }
+            leaves.push_back(leaf(seq));
+            activity.advance();
+        }
+        if (merkle_root(leaves) != commit.root) {
+            find(fmt::format("commit {} (events {} to {}): the events do not have its root",
+                             commit.no,
+                             commit.first,
+                             commit.last));
+        }
+        if (chain_hash(chain_, commit) != row.chain) {
+            find(fmt::format("commit {}: it is not chained to the one before", commit.no));
+        }
+        chain_ = row.chain;
+        next_ = commit.last + 1;
+        report_.head = checkpoint_at(row, store_.origin);
+        if (wanted_.against && wanted_.against->commit == commit.no) {
+            met_checkpoint_ = true;
+            if (wanted_.against->chain != row.chain) {
+                find(fmt::format(
+                    "commit {} is not the one of the checkpoint: the ledger was rewritten",
+                    commit.no));
+            }
+        }
+    }
+
+    /// The hash that the event has by its content; a finding when its row says another.
+    Digest leaf(std::uint64_t seq)
+    {
+        try {
+            const Digest real = leaf_hash(model::canonical_event(store_.event_at(seq)));
+            auto& row = store_.db.cached("SELECT hash FROM event WHERE seq = ?");
+            row.bind(seq);
+            if (!row.step() || row.view(0) != bytes_of(real)) {
+                find(fmt::format("event {}: its content does not have its hash", seq));
+            }
+            row.reset();
+            return real;
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            find(fmt::format("event {}: {}", seq, error.message()));
+            return {};
+        }
+    }
+
+    Store::Impl& store_;
+    const Verification& wanted_;
+    VerifyReport& report_;
+    std::uint64_t next_ = 1;
+    Digest chain_;
+    bool met_checkpoint_ = false;
+};
+
+std::uint64_t derive_all(Store::Impl& store, Progress* progress, const Cancel* cancel)
+{
+    reset_derived(store.db);
+    const auto last = store.last_seq();
+    Progress quiet(ProgressMode::none);
+    Activity activity(progress != nullptr ? *progress : quiet, "deriving", last, "events");
+    for (std::uint64_t seq = 1; seq <= last; ++seq) {
+        if (cancel != nullptr) {
+            cancel->check();
+        }
+        const auto event = store.event_at(seq);
+        const Placed placed{seq, store.origin_id(event.origin), event};
+        doing([&] { derive(store, placed); }, "deriving from event {}", seq);
+        activity.advance();
+    }
+    return last;
+}
+
+/// Derives again in a copy, and names the tables whose rows differ.
+void compare_with_rebuilt(Store::Impl& store, const Verification& wanted, VerifyReport& report)
+{
+    const TemporaryFolder folder("stemma-verify",
+                                 std::filesystem::absolute(store.db.path()).parent_path());
+    const std::string copy = folder.path() / "rebuilt.db";
+    store.db.backup_to(copy);
+    {
+        Store::Impl rebuilt(copy, {}, store.clock, store.log);
+        rebuilt.db.execute("PRAGMA synchronous = OFF"); // a copy that is thrown away
+        sqlite::Transaction transaction(rebuilt.db);
+        derive_all(rebuilt, wanted.progress, wanted.cancel);
+        transaction.commit();
+    }
+    store.db.prepare("ATTACH ? AS rebuilt").bind(copy).run();
+    for (const auto table : derived_tables()) {
+        const auto differing = [&](std::string_view a, std::string_view b) {
+            return store.db.integer(fmt::format(
+                "SELECT count(*) FROM (SELECT * FROM {0}.{2} EXCEPT SELECT * FROM {1}.{2})",
+                a,
+                b,
+                table));
+        };
+        const auto extra = differing("main", "rebuilt");
+        const auto missing = differing("rebuilt", "main");
+        if (extra != 0 || missing != 0) {
+            report.findings.push_back(
+                fmt::format("table {}: {} rows that the ledger does not explain, {} rows missing",
+                            table,
+                            extra,
+                            missing));
+        }
+    }
+    store.db.execute("DETACH rebuilt");
+}
+
+std::vector<Gap> origin_gaps(sqlite::Database& db)
+{
+    std::vector<Gap> gaps;
+    auto rows = db.prepare(
+        "SELECT origin.name, count(*), max(oseq) FROM event JOIN origin ON origin.id = "
+        "event.origin GROUP BY origin.id HAVING count(*) < max(oseq) ORDER BY origin.name");
+    while (rows.step()) {
+        gaps.push_back({fmt::format("origin {}", rows.view(0)),
+                        fmt::format("{} of its {} events have not arrived",
+                                    rows.integer(2) - rows.integer(1),
+                                    rows.integer(2))});
+    }
+    return gaps;
+}
+
+} // namespace
+
+VerifyReport verify(Store& store, const Verification& wanted)
+{
+    VerifyReport report;
+    report.head.origin = store.origin();
+    try {
+        Verifier(store.impl(), wanted, report).run();
+        report.gaps = origin_gaps(store.impl().db);
+        if (wanted.rebuild && report.findings.empty()) {
+            compare_with_rebuilt(store.impl(), wanted, report);
+        }
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::corrupt) {
+            throw;
+        }
+        report.findings.push_back(error.one_line());
+    }
+    return report;
+}
+
+void backup(Store& store, const std::string& path)
+{
+    if (std::filesystem::exists(path)) {
+        throw Error(ErrorCode::conflict, fmt::format("{} exists already", path), "name a new file");
+    }
+    const auto folder = std::filesystem::absolute(path).parent_path();
+    const TemporaryFolder beside(".stemma-backup", folder);
+    const std::string part = beside.path() / "part";
+    store.impl().db.backup_to(part);
+    {
+        const Fd fd = open_file(part, O_RDONLY);
+        if (::fsync(fd.get()) != 0) {
+            throw system_error(errno, fmt::format("flush {}", path));
+        }
+    }
+    std::filesystem::rename(part, path);
+    sync_folder(folder);
+}
+
+std::uint64_t rebuild(Store& store, Progress* progress, const Cancel* cancel)
+{
+    sqlite::Transaction transaction(store.impl().db);
+    const auto events = derive_all(store.impl(), progress, cancel);
+    transaction.commit();
+    return events;
+}
+
+} // namespace stemma::lineage
