@@ -40,6 +40,9 @@ CREATE TABLE commits(
 
 constexpr std::array append_only = {"meta", "origin", "event", "commits"};
 
+/// Tables without rowid begin with their key, in its order: the integrity_check of SQLite 3.40
+/// reads others wrongly.
+///
 /// Everything below is derived from the ledger and can be dropped and made again.
 ///
 /// A `version` is an element with one content. `build.graph` holds a build's files and steps in
@@ -129,11 +132,11 @@ CREATE INDEX packed_by_run ON packed(run);
 CREATE TABLE payload(
     package INTEGER NOT NULL,
     path TEXT NOT NULL,
+    seq INTEGER NOT NULL,
     content INTEGER,
     origin INTEGER,
     link TEXT NOT NULL,
     basis TEXT NOT NULL,
-    seq INTEGER NOT NULL,
     PRIMARY KEY(package, path, seq)) WITHOUT ROWID, STRICT;
 CREATE INDEX payload_by_content ON payload(content);
 CREATE INDEX payload_by_origin ON payload(origin) WHERE origin IS NOT NULL;
@@ -158,14 +161,14 @@ CREATE TABLE image_name(
 CREATE INDEX image_name_by_name ON image_name(name);
 CREATE INDEX image_name_by_image ON image_name(image);
 CREATE TABLE image_package(
-    image INTEGER NOT NULL,
     package INTEGER NOT NULL,
+    image INTEGER NOT NULL,
     op INTEGER NOT NULL,
     PRIMARY KEY(package, image)) WITHOUT ROWID, STRICT;
 CREATE INDEX image_package_by_image ON image_package(image, package, op);
 CREATE TABLE image_listing(
-    image INTEGER NOT NULL,
     package INTEGER NOT NULL,
+    image INTEGER NOT NULL,
     op INTEGER NOT NULL,
     PRIMARY KEY(package, image)) WITHOUT ROWID, STRICT;
 CREATE INDEX image_listing_by_image ON image_listing(image, package, op);
