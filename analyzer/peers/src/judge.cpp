@@ -77,7 +77,7 @@ double description_gain(const Population& population, const Context& context, st
         return 0;
     }
     return information - 0.5 * (rows - 1) * std::max(1.0, used - 1) * std::log(n) -
-           0.5 * std::log(static_cast<double>(choices));
+           std::log(static_cast<double>(choices));
 }
 
 } // namespace
@@ -292,7 +292,7 @@ Evidence Judge::judge_shape(NodeId element) const
             evidence.expected = other;
         }
     }
-    if (pairs * 2 > evidence.n * 3) {
+    if (pairs > evidence.n * 3) {
         evidence.agreeing = 0; // VMs have several values here: no one of them is expected
     }
     return evidence;

@@ -107,6 +107,7 @@ private:
 /// What a number says beside its rarity: added to the score, with the words for it.
 struct NumberVerdict {
     double adjust = 0;
+    bool outside = false; ///< of a range that many different values span
     std::string words;
 };
 NumberVerdict judge_number(const Judge& judge, NodeId node, const Evidence& evidence);

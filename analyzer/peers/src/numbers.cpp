@@ -70,14 +70,17 @@ NumberVerdict place(double own, std::vector<double> others, bool of_memory)
     std::sort(others.begin(), others.end());
     const double low = others.front();
     const double high = others.back();
+    const auto distinct = std::unique(others.begin(), others.end()) - others.begin();
+    NumberVerdict verdict;
     if (own >= low * 0.999 && own <= high * 1.001) {
-        return {low == high ? 0.0 : -1.5, {}};
+        verdict.adjust = distinct > 2 ? -1.5 : 0.0;
+        return verdict;
     }
     const double nearest = own < low ? low : high;
     const double decades =
         std::fabs(std::log10(std::max(own, 1e-3)) - std::log10(std::max(nearest, 1e-3)));
-    NumberVerdict verdict;
-    verdict.adjust = std::min(2.0, decades);
+    verdict.adjust = std::min(3.0, 1.5 * std::max(0.0, decades - 0.3) + decades * 0.5);
+    verdict.outside = distinct > 3;
     if (decades >= 0.3) {
         verdict.words = fmt::format("{:.{}g} times the {} of its peers{}",
                                     own / std::max(nearest, 1e-3),
@@ -100,8 +103,8 @@ NumberVerdict judge_number(const Judge& judge, NodeId node, const Evidence& evid
     const Numbers numbers = numbers_of(judge, node, evidence, own->unit);
     if (numbers.other_unit * 10 >= evidence.n * 8) {
         return own->unit == Quantity::Unit::none
-                   ? NumberVerdict{1.0, "it has no unit, its peers' values have one"}
-                   : NumberVerdict{0.5, "its unit is of another kind than its peers'"};
+                   ? NumberVerdict{2.0, false, "it has no unit, its peers' values have one"}
+                   : NumberVerdict{0.5, false, "its unit is of another kind than its peers'"};
     }
     if (numbers.plain.size() * 10 < evidence.n * 8) {
         return {};

@@ -54,6 +54,7 @@ private:
     [[nodiscard]] Finding finding_of(const Item& item) const;
     [[nodiscard]] std::string reason_of(const Item& item) const;
     [[nodiscard]] std::string expected_text(const Item& item) const;
+    void share_blame();
     void collect(Ranking& ranking);
 
     const Judge& judge_;
@@ -141,6 +142,11 @@ void Survey::judge_value(const Observation& observation)
     const NumberVerdict verdict = judge_number(judge_, observation.node, item.evidence);
     item.score = verdict.adjust;
     item.note = verdict.words;
+    if (verdict.outside) { // where every peer has its own number, its place among them counts
+        const double by_place = 1.0 / static_cast<double>(item.evidence.n + 2);
+        double& probability = item.evidence.rarity.probability;
+        probability = std::min(probability, by_place);
+    }
     keep(std::move(item));
 }
 
@@ -198,7 +204,7 @@ double Survey::prior(const Item& item) const
         }
     }
     if (node.role == NodeRole::setting && (name == "uid" || name == "gid")) {
-        prior -= 2;
+        prior -= 3;
     }
     const auto [file, key] = pool_.describe(item.node);
     if (file == "package:") {
@@ -206,6 +212,10 @@ double Survey::prior(const Item& item) const
     }
     if (item.question == Question::novelty) {
         prior -= node.role == NodeRole::path || node.role == NodeRole::record ? 1.5 : 0.5;
+    }
+    const std::size_t holders = judge_.present(node.parent);
+    if (holders <= 3 && holders * 10 < judge_.peers()) {
+        prior -= 1.5; // hardly a peer has anything there
     }
     if (concerns_service(options_.service, file, key)) {
         prior += service_bonus;
@@ -222,8 +232,9 @@ std::string Survey::cause_of(const Item& item) const
     if (node.role == NodeRole::attribute) {
         return fmt::format("file {}", node.parent);
     }
-    if (item.question == Question::novelty) {
-        // A new service brings its unit, its link, its defaults: files and records of one name.
+    if (item.question != Question::value && item.shape == 0 &&
+        (node.role == NodeRole::path || node.role == NodeRole::record)) {
+        // A service or user comes and goes with its unit, its home, its entries: of one name.
         std::string name = to_lower(pool_.name_text(item.node));
         if (const auto open = name.find('['); open != std::string::npos) {
             name = name.substr(open + 1);
@@ -233,6 +244,9 @@ std::string Survey::cause_of(const Item& item) const
             ++end;
         }
         const bool rare = item.evidence.with * 20 <= item.evidence.n;
+        if (item.question == Question::absence && end >= 3) {
+            return "lacks " + name;
+        }
         if (end >= 4 && rare) {
             return "new " + name.substr(0, end);
         }
@@ -322,8 +336,30 @@ Finding Survey::finding_of(const Item& item) const
     return finding;
 }
 
+/// Of many departures in one place at once each is the less likely to be the cause: an upgrade, not
+/// a slip.
+void Survey::share_blame()
+{
+    std::map<std::string, double> crowd;
+    const auto place = [&](const Item& item) {
+        const auto parts = split(pool_.describe(item.node).first, '/');
+        std::string name;
+        for (std::size_t i = 0; i < parts.size() && i < 3; ++i) {
+            name += "/" + std::string(parts[i]);
+        }
+        return name;
+    };
+    for (const Item& item : items_) {
+        crowd[place(item)] += item.score >= interesting ? 1 : 0;
+    }
+    for (Item& item : items_) {
+        item.score -= 0.7 * std::log(std::max(1.0, crowd[place(item)]));
+    }
+}
+
 void Survey::collect(Ranking& ranking)
 {
+    share_blame();
     std::sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) {
         return a.score != b.score ? a.score > b.score : a.node < b.node;
     });

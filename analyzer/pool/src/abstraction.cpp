@@ -60,6 +60,27 @@ std::string general_path_of(std::string_view path)
     return general.empty() ? "/" : general;
 }
 
+bool are_alike(std::string_view general_path)
+{
+    static constexpr std::array<std::string_view, 14> different = {".wants/",
+                                                                   ".requires/",
+                                                                   "/init.d/",
+                                                                   "/rc",
+                                                                   "/systemd/",
+                                                                   "/pam.d/",
+                                                                   "/cron",
+                                                                   "/profile.d",
+                                                                   "/apparmor",
+                                                                   "/alternatives/",
+                                                                   "/default/",
+                                                                   "/fail2ban/",
+                                                                   "/etc/crontab",
+                                                                   "/logcheck/"};
+    return std::none_of(different.begin(), different.end(), [&](std::string_view part) {
+        return general_path.find(part) != std::string_view::npos;
+    });
+}
+
 std::string general_key(std::string_view key)
 {
     std::string general;

@@ -9,6 +9,11 @@ namespace stemma::analyzer {
 /// "/etc/cron.d/backup" is "/etc/cron.d/*".
 std::string general_path_of(std::string_view path);
 
+/// True where the files of one folder are of one type, so that they can be compared with each
+/// other: sites, homes, drop-ins of one program; not units, scripts or defaults of different
+/// programs.
+bool are_alike(std::string_view general_path);
+
 /// A key with the identities of its records taken out: "server[shop:443]/root" is "server[]/root".
 std::string general_key(std::string_view key);
 

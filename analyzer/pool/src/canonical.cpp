@@ -35,12 +35,23 @@ void replace_words(std::string& text, std::string_view from, std::string_view to
     }
 }
 
+/// "/lib/x" is "/usr/lib/x" since the folders were merged; so are bin and sbin.
+std::string_view merged_root(std::string_view text)
+{
+    for (const std::string_view folder : {"/bin/", "/sbin/", "/lib/", "/lib64/"}) {
+        if (text.starts_with(folder)) {
+            return "/usr";
+        }
+    }
+    return {};
+}
+
 std::string fold_path(std::string_view text)
 {
     if (text.find("://") != std::string_view::npos) {
         return std::string(text);
     }
-    std::string out;
+    std::string out(merged_root(text));
     for (const char byte : text) {
         if (byte != '/' || out.empty() || out.back() != '/') {
             out += byte;
@@ -126,6 +137,11 @@ Canonical::~Canonical() = default;
 
 std::string Canonical::name(std::string_view raw) const
 {
+    return std::string(merged_root(raw)) + own(raw);
+}
+
+std::string Canonical::own(std::string_view raw) const
+{
     std::string text(raw);
     for (const auto& [from, to] : replace_) {
         replace_words(text, from, to);
@@ -135,7 +151,7 @@ std::string Canonical::name(std::string_view raw) const
 
 std::optional<std::string> Canonical::value(std::string_view setting, std::string_view raw) const
 {
-    std::string text = name(raw);
+    std::string text = own(raw);
     for (const Compiled& compiled : rules_) {
         if (!glob_match(compiled.rule->setting, setting)) {
             continue;

@@ -44,6 +44,20 @@ std::vector<std::string_view> segments_of(std::string_view key)
 
 } // namespace
 
+bool SampleReader::is_repeating_link(const std::string& path, const std::string& target) const
+{
+    const std::string folder = path.substr(0, path.rfind('/'));
+    if (folder.ends_with(".wants") || folder.ends_with(".requires")) {
+        return true; // the unit's own file says it, or its package does
+    }
+    std::string whole = target.starts_with('/') ? target : folder + "/" + target;
+    for (auto at = whole.find("/../"); at != std::string::npos && at > 0; at = whole.find("/../")) {
+        const auto before = whole.rfind('/', at - 1);
+        whole.erase(before, at + 3 - before);
+    }
+    return parsed_.contains(whole);
+}
+
 SampleReader::SampleReader(Pool& pool, const FeatureSet& features, bool with_details)
     : pool_(pool), features_(features), with_details_(with_details)
 {
@@ -62,7 +76,14 @@ Sample SampleReader::read(std::string name)
         }
     }
     for (const Feature& feature : features_.features) {
-        if (is_repetition(feature)) {
+        if (feature.kind == "file" && feature.attribute == "target" &&
+            is_repeating_link(feature.identity, feature.value)) {
+            links_.insert(feature.identity);
+        }
+    }
+    for (const Feature& feature : features_.features) {
+        if (is_repetition(feature) ||
+            (feature.kind == "setting" && links_.contains(feature.file))) {
             continue;
         }
         if (feature.kind == "file") {
@@ -97,7 +118,8 @@ void SampleReader::take_file(const Feature& feature)
     std::string value =
         feature.attribute == "sha256" ? feature.value : canonical_->name(feature.value);
     const std::string& general = general_path(feature.identity);
-    const bool one_of_many = general != feature.identity && feature.attribute != "sha256";
+    const bool one_of_many = general != feature.identity && feature.attribute != "sha256" &&
+                             feature.attribute != "target" && are_alike(general);
     see(node,
         pool_.code_for(node, value),
         one_of_many ? shape(general + ":" + feature.attribute,
@@ -143,7 +165,7 @@ void SampleReader::take_leaf(const Feature& feature,
                              const std::string& key)
 {
     const std::string& general = general_path(feature.file);
-    const bool one_of_many = general != feature.file || !identity.empty();
+    const bool one_of_many = (general != feature.file || !identity.empty()) && are_alike(general);
     const std::string self = one_of_many ? instance_name(feature.file, identity) : std::string();
     const std::string setting = pool_.rules_ == nullptr ? std::string() : feature.file + ":" + key;
     const auto at = leaf.find(mark);

@@ -18,6 +18,8 @@ public:
     Sample read(std::string name);
 
 private:
+    /// A link to a file whose settings are read under its own name.
+    [[nodiscard]] bool is_repeating_link(const std::string& path, const std::string& target) const;
     void take_file(const Feature& feature);
     void take_setting(const Feature& feature);
     void take_leaf(const Feature& feature,
@@ -46,6 +48,7 @@ private:
     NodeId types_ = 0;
     std::vector<bool> marks_;
     std::unordered_set<std::string> parsed_;
+    std::unordered_set<std::string> links_; ///< files that are said elsewhere
     std::unordered_map<std::string, std::string> general_;
     std::string last_path_;
     NodeId last_node_ = 0;

@@ -60,7 +60,7 @@ std::vector<CanonicalRule> load_canonical_rules(const std::filesystem::path& fil
 ///  identifiers  UUIDs ⟨UUID⟩ (kept when the VM's disks are known and none of them has it), MAC
 ///               addresses ⟨MAC⟩, 24 and more hexadecimal digits ⟨HEX⟩, keys in base64 ⟨KEY⟩,
 ///               password hashes ⟨HASH⟩, points in time ⟨TIME⟩
-///  paths        doubled and last slashes are dropped
+///  paths        doubled and last slashes are dropped; /bin, /sbin and /lib are those in /usr
 class Canonical {
 public:
     /// names, rules  borrowed
@@ -80,6 +80,7 @@ public:
 
 private:
     struct Compiled;
+    [[nodiscard]] std::string own(std::string_view raw) const;
 
     const OwnNames& names_;
     std::vector<std::pair<std::string, std::string>> replace_; ///< longest first
