@@ -23,9 +23,10 @@ std::map<std::string, std::string> keys_of(std::string_view path, std::string_vi
 
 TEST_CASE("sshd: case is folded, lists are elements, Match opens a record")
 {
-    const auto keys = keys_of("/etc/ssh/sshd_config",
-                              "PermitRootLogin no\npermitrootlogin yes\n#Port 22\n"
-                              "AllowGroups sre web\nMatch User deploy\n  PasswordAuthentication yes\n");
+    const auto keys =
+        keys_of("/etc/ssh/sshd_config",
+                "PermitRootLogin no\npermitrootlogin yes\n#Port 22\n"
+                "AllowGroups sre web\nMatch User deploy\n  PasswordAuthentication yes\n");
     CHECK(keys.at("permitrootlogin") == "no"); // the first one counts
     CHECK(keys.count("allowgroups∋sre") == 1);
     CHECK(keys.count("allowgroups∋web") == 1);
@@ -53,8 +54,8 @@ TEST_CASE("fstab: a mount is known by its mount point")
 
 TEST_CASE("a broken line costs that line and is itself a setting")
 {
-    const auto file = parse_settings("/etc/mysql/my.cnf",
-                                     "[mysqld]\nport = 1\nwhat is this\nsocket = /s\n");
+    const auto file =
+        parse_settings("/etc/mysql/my.cnf", "[mysqld]\nport = 1\nwhat is this\nsocket = /s\n");
     CHECK(file.errors == 1);
     REQUIRE(file.settings.size() == 3);
     CHECK(file.settings[1].key == "(not understood)∋what is this");

@@ -1,0 +1,183 @@
+#include "stemma/analyzer/peers.hpp"
+#include "stemma/analyzer/settings.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <random>
+#include <string>
+
+namespace {
+
+using namespace stemma::analyzer;
+
+/// A system that has these configuration files.
+FeatureSet system_with(const std::vector<std::pair<std::string, std::string>>& files)
+{
+    FeatureSet set;
+    for (const auto& [path, text] : files) {
+        for (auto& feature : settings_features(path, text)) {
+            set.features.push_back(std::move(feature));
+        }
+        Feature mode;
+        mode.kind = mode.type = "file";
+        mode.identity = mode.file = path;
+        mode.attribute = "mode";
+        mode.value = "0644";
+        set.features.push_back(std::move(mode));
+    }
+    set.arrange();
+    return set;
+}
+
+std::string config(const std::string& size, int noise)
+{
+    return "http {\n  client_max_body_size " + size + ";\n  gzip on;\n  keepalive_timeout " +
+           std::to_string(noise) + ";\n}\n";
+}
+
+} // namespace
+
+TEST_CASE("PeerPressure gives the published formula's values")
+{
+    // N = 10 peers, c = 2 values, m matches, t = 100 suspects, by hand:
+    // m = 0: (10 + 2) / (10 + 200 + 0)            = 12 / 210
+    // m = 1: 12 / (210 + 2 * 1 * 99)              = 12 / 408
+    // m = 9: 12 / (210 + 2 * 9 * 99)              = 12 / 1992
+    CHECK(peer_pressure(10, 2, 0, 100) == Approx(12.0 / 210));
+    CHECK(peer_pressure(10, 2, 1, 100) == Approx(12.0 / 408));
+    CHECK(peer_pressure(10, 2, 9, 100) == Approx(12.0 / 1992));
+    // By Bayes from its parts: prior 1/t, P(V|sick) = 1/c, P(V|healthy) = (m + 1)/(N + c).
+    const double n = 87;
+    const double c = 3;
+    const double m = 5;
+    const double t = 40;
+    const double sick = (1 / t) * (1 / c);
+    const double healthy = (1 - 1 / t) * (m + 1) / (n + c);
+    CHECK(peer_pressure(n, c, m, t) == Approx(sick / (sick + healthy)));
+}
+
+TEST_CASE("one setting changed among four VMs ranks first, own names stay out of the way")
+{
+    Pool pool;
+    const auto vm = [](int number, const std::string& size) {
+        const std::string name = "shop-" + std::to_string(number);
+        return system_with(
+            {{"/etc/hostname", name + "\n"},
+             {"/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 " + name + "\n"},
+             {"/etc/machine-id", std::string(31, 'a') + std::to_string(number) + "\n"},
+             {"/etc/motd", "this is " + name + "\n"},
+             {"/etc/nginx/nginx.conf", config(size, 10 * number)}});
+    };
+    for (const int number : {1, 2, 4}) {
+        pool.add(pool.read("shop-" + std::to_string(number), vm(number, "50m")));
+    }
+    const Sample target = pool.read("shop-3", vm(3, "1m"), true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(ranking.of_interest >= 1);
+    const Finding& first = ranking.findings.front();
+    CHECK(first.file == "/etc/nginx/nginx.conf");
+    CHECK(first.setting == "http/client_max_body_size");
+    CHECK(first.line == 2);
+    CHECK(first.value == "1m");
+    CHECK(first.expected == "50m");
+    CHECK(first.peers == 3);
+    CHECK(first.peers_with == 0);
+    CHECK(first.category == Category::of_interest);
+    for (const Finding& finding : ranking.findings) {
+        INFO(finding.file << " " << finding.setting);
+        CHECK(finding.file == "/etc/nginx/nginx.conf"); // neither hosts nor motd nor machine-id
+    }
+}
+
+TEST_CASE("a value that differs on every VM is noise")
+{
+    Pool pool;
+    for (int i = 0; i < 20; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i),
+                           system_with({{"/etc/nginx/nginx.conf", config("50m", 100 + i)}})));
+    }
+    const Sample target =
+        pool.read("odd", system_with({{"/etc/nginx/nginx.conf", config("50m", 111)}}), true);
+    const PeerModel model(pool);
+    CHECK(model.rank(target, {}).of_interest == 0);
+}
+
+TEST_CASE("a value that is right elsewhere is found by its context")
+{
+    // Two data centres, told apart by two files; the resolver must be that of one's own.
+    Pool pool;
+    const auto vm = [](const std::string& place, const std::string& resolver) {
+        return system_with(
+            {{"/etc/timezone", place + "\n"},
+             {"/etc/apt/sources.list", "deb http://mirror." + place + " stable main\n"},
+             {"/etc/resolv.conf", "search " + resolver + ".example\n"}});
+    };
+    for (int i = 0; i < 15; ++i) {
+        pool.add(pool.read("fra" + std::to_string(i), vm("fra", "fra")));
+        pool.add(pool.read("ams" + std::to_string(i), vm("ams", "ams")));
+    }
+    const Sample target = pool.read("fra-odd", vm("fra", "ams"), true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE_FALSE(ranking.findings.empty());
+    CHECK(ranking.findings.front().file == "/etc/resolv.conf");
+    CHECK(ranking.findings.front().peers == 15);
+    CHECK(ranking.findings.front().category == Category::of_interest);
+}
+
+TEST_CASE("what all peers have and the target lacks is found, with what it should be")
+{
+    Pool pool;
+    for (int i = 0; i < 10; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i),
+                           system_with({{"/etc/my.cnf", "[mysqld]\nport = 1\nexpire = 7\n"}})));
+    }
+    const Sample target =
+        pool.read("odd", system_with({{"/etc/my.cnf", "[mysqld]\nport = 1\n"}}), true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(ranking.findings.size() == 1);
+    CHECK_FALSE(ranking.findings[0].value.has_value());
+    CHECK(ranking.findings[0].expected == "7");
+    CHECK(ranking.findings[0].setting == "mysqld/expire");
+}
+
+TEST_CASE("a VM like its peers has no findings, and without peers nothing is said")
+{
+    Pool pool;
+    const auto same = system_with({{"/etc/my.cnf", "[mysqld]\nport = 1\n"}});
+    const Sample alone = pool.read("alone", same, true);
+    CHECK(PeerModel(pool).rank(alone, {}).findings.empty());
+    for (int i = 0; i < 5; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i), same));
+    }
+    const Sample target = pool.read("vm", same, true);
+    for (const Method method :
+         {Method::stemma, Method::peerpressure, Method::tfidf, Method::diff}) {
+        RankOptions options;
+        options.method = method;
+        const Ranking ranking = PeerModel(pool).rank(target, options);
+        CHECK(ranking.findings.empty());
+        CHECK(ranking.peers == 5);
+    }
+}
+
+TEST_CASE("--explain shows every value with its VMs and marks the target's")
+{
+    Pool pool;
+    for (int i = 0; i < 6; ++i) {
+        pool.add(
+            pool.read("vm" + std::to_string(i),
+                      system_with({{"/etc/nginx/nginx.conf", config(i < 4 ? "50m" : "9m", 1)}})));
+    }
+    const Sample target =
+        pool.read("odd", system_with({{"/etc/nginx/nginx.conf", config("1m", 1)}}), true);
+    const auto found = PeerModel(pool).explain(target, "client_max_body_size", {});
+    REQUIRE(found.size() == 1);
+    REQUIRE(found[0].rows.size() == 3);
+    CHECK(found[0].rows[0].value == "50m");
+    CHECK(found[0].rows[0].count == 4);
+    CHECK(found[0].rows[2].value == "1m");
+    CHECK(found[0].rows[2].target);
+}
