@@ -1,0 +1,151 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "page.hpp"
+
+namespace stemma::analyzer {
+
+namespace {
+
+constexpr std::size_t max_points = 400;
+
+using Matrix = std::vector<std::vector<double>>;
+
+/// Settings in which two VMs differ, the target last; the square root keeps large upgrades from
+/// pressing all others into one point.
+Matrix distances(const Pool& pool, const std::vector<VmIndex>& vms, const Sample& target)
+{
+    const std::size_t n = vms.size() + 1;
+    Matrix matrix(n, std::vector<double>(n, 0));
+    std::vector<Code> own(pool.nodes(), code_absent);
+    for (const Observation& observation : target.seen) {
+        own[observation.node] = observation.code;
+    }
+    std::vector<Code> codes(n);
+    for (NodeId id = 1; id < pool.nodes(); ++id) {
+        const Pool::Node& node = pool.node(id);
+        if (node.operational || (node.exceptions.empty() && own[id] == node.majority)) {
+            continue;
+        }
+        std::vector<std::size_t> apart;
+        for (std::size_t i = 0; i < vms.size(); ++i) {
+            codes[i] = pool.code_of(id, vms[i]);
+        }
+        codes[n - 1] = own[id];
+        for (std::size_t i = 0; i < n; ++i) {
+            if (codes[i] != node.majority) {
+                apart.push_back(i);
+            }
+        }
+        for (const std::size_t i : apart) {
+            for (std::size_t j = 0; j < n; ++j) {
+                const bool once = codes[j] == node.majority || i < j;
+                if (codes[i] != codes[j] && once) {
+                    matrix[i][j] += 1;
+                    matrix[j][i] += 1;
+                }
+            }
+        }
+    }
+    for (auto& row : matrix) {
+        for (double& value : row) {
+            value = std::sqrt(value);
+        }
+    }
+    return matrix;
+}
+
+/// −½ J D² J: what principal coordinates are the eigenvectors of.
+Matrix centred(const Matrix& distance)
+{
+    const std::size_t n = distance.size();
+    Matrix result(n, std::vector<double>(n, 0));
+    std::vector<double> mean(n, 0);
+    double all = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) {
+            mean[i] += distance[i][j] * distance[i][j] / static_cast<double>(n);
+        }
+        all += mean[i] / static_cast<double>(n);
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) {
+            result[i][j] = -0.5 * (distance[i][j] * distance[i][j] - mean[i] - mean[j] + all);
+        }
+    }
+    return result;
+}
+
+/// The strongest eigenvector, scaled by the root of its value; taken out of the matrix.
+std::vector<double> take_axis(Matrix& matrix)
+{
+    const std::size_t n = matrix.size();
+    std::vector<double> axis(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        axis[i] = 1 + static_cast<double>(i % 7); // any start that is not an eigenvector by chance
+    }
+    double length = 0;
+    for (int round = 0; round < 60; ++round) {
+        std::vector<double> next(n, 0);
+        for (std::size_t i = 0; i < n; ++i) {
+            for (std::size_t j = 0; j < n; ++j) {
+                next[i] += matrix[i][j] * axis[j];
+            }
+        }
+        length = 0;
+        for (const double value : next) {
+            length += value * value;
+        }
+        length = std::sqrt(length);
+        if (length < 1e-9) {
+            return std::vector<double>(n, 0);
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+            axis[i] = next[i] / length;
+        }
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < n; ++j) {
+            matrix[i][j] -= length * axis[i] * axis[j];
+        }
+    }
+    for (double& value : axis) {
+        value *= std::sqrt(length);
+    }
+    return axis;
+}
+
+std::vector<double> within_unit(const std::vector<double>& axis)
+{
+    const auto [low, high] = std::minmax_element(axis.begin(), axis.end());
+    const double span = *high - *low;
+    std::vector<double> result;
+    for (const double value : axis) {
+        result.push_back(span > 1e-9 ? (value - *low) / span : 0.5);
+    }
+    return result;
+}
+
+} // namespace
+
+std::vector<MapPoint> fleet_map(const Pool& pool, const Sample& target, std::string_view name)
+{
+    std::vector<VmIndex> vms;
+    for (VmIndex vm = 0; vm < pool.end() && vms.size() < max_points; ++vm) {
+        if (pool.is_live(vm)) {
+            vms.push_back(vm);
+        }
+    }
+    Matrix matrix = centred(distances(pool, vms, target));
+    const auto x = within_unit(take_axis(matrix));
+    const auto y = within_unit(take_axis(matrix));
+    std::vector<MapPoint> points;
+    for (std::size_t i = 0; i < vms.size(); ++i) {
+        points.push_back({pool.name_of(vms[i]), x[i], y[i], false});
+    }
+    points.push_back({std::string(name), x.back(), y.back(), true});
+    return points;
+}
+
+} // namespace stemma::analyzer
