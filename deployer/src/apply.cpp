@@ -86,6 +86,7 @@ void Applier::step(const PlannedVm& vm, std::string_view word, Work&& work)
                 {"subject", vm.spec.name},
                 {"uuid", vm.spec.uuid},
                 {"spec", vm.action == Action::retire ? "" : spec_digest(vm.spec)},
+                {"checks", checks_},
                 {"phase", phase},
                 {"detail", json_text(detail)},
                 {"run", run_}});
@@ -273,6 +274,7 @@ ApplyResult Applier::apply(const Plan& plan)
     run_ = make_uuid7(world_.clock.now());
     release_ = plan.release;
     version_ = plan.version;
+    checks_ = plan.checks_digest;
     ApplyResult result;
     for (std::size_t wave = 0; wave < plan.waves; ++wave) {
         if (wave != 0) {

@@ -150,7 +150,10 @@ bool is_recorded(const VmSpec& spec, const World& world)
 }
 
 /// What the VM that was seen needs to become what is wanted.
-void compare(PlannedVm& planned, const ObservedVm& seen, const World& world)
+void compare(PlannedVm& planned,
+             const ObservedVm& seen,
+             const World& world,
+             const std::string& checks)
 {
     planned.from_image = seen.image;
     const auto wanted = spec_digest(planned.spec);
@@ -165,14 +168,18 @@ void compare(PlannedVm& planned, const ObservedVm& seen, const World& world)
         planned.reason = fmt::format("{}: {}", seen.state, seen.reason);
     } else {
         const auto proof = world.verified.find(planned.spec.uuid);
-        const bool proven = proof != world.verified.end() && proof->second == wanted;
+        const bool proven =
+            proof != world.verified.end() && proof->second == proof_of(wanted, checks);
         const bool recorded = is_recorded(planned.spec, world);
         planned.action = proven && recorded ? Action::keep : Action::verify;
         planned.reason = !recorded ? "not recorded yet" : proven ? "as wanted" : "not verified yet";
     }
 }
 
-void decide(PlannedVm& planned, const Sightings& sightings, const World& world)
+void decide(PlannedVm& planned,
+            const Sightings& sightings,
+            const World& world,
+            const std::string& checks)
 {
     const auto* host = find_host(world, planned.spec.host);
     if (host == nullptr || !host->reachable) {
@@ -203,7 +210,7 @@ void decide(PlannedVm& planned, const Sightings& sightings, const World& world)
         planned.reason = "not there";
         return;
     }
-    compare(planned, *seen.front().vm, world);
+    compare(planned, *seen.front().vm, world, checks);
 }
 
 PlannedVm retirement(const Plan& plan, const VmSpec& spec, const std::string& image)
@@ -331,6 +338,7 @@ Plan start_plan(const Release& release, const World& world)
     plan.release = release.name;
     plan.version = release.version;
     plan.file_digest = release.digest.hex();
+    plan.checks_digest = sha256(canonical_json(to_json(release.verify))).hex();
     plan.world_digest = digest_of(world);
     return plan;
 }
@@ -384,6 +392,11 @@ std::string_view to_string(Action action) noexcept
     return "blocked";
 }
 
+std::string proof_of(const std::string& spec, const std::string& checks)
+{
+    return spec + "/" + checks;
+}
+
 bool Plan::changes() const
 {
     return std::ranges::any_of(vms, [](const PlannedVm& vm) {
@@ -410,7 +423,7 @@ Plan make_plan(const Release& release, const Resolved& resolved, const World& wo
         if (planned.spec.host.empty()) {
             block(planned, why);
         } else {
-            decide(planned, sightings, world);
+            decide(planned, sightings, world, plan.checks_digest);
         }
         plan.vms.push_back(std::move(planned));
     }
@@ -425,7 +438,7 @@ Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, cons
     for (const auto& spec : specs) {
         PlannedVm planned;
         planned.spec = spec;
-        decide(planned, sightings, world);
+        decide(planned, sightings, world, plan.checks_digest);
         plan.vms.push_back(std::move(planned));
     }
     finish_plan(plan, release, world);
@@ -447,7 +460,8 @@ Json to_json(const Plan& plan)
                        {"uuid", vm.spec.uuid},
                        {"wave", vm.wave}});
     }
-    return {{"file_digest", plan.file_digest},
+    return {{"checks_digest", plan.checks_digest},
+            {"file_digest", plan.file_digest},
             {"plan", plan_schema},
             {"release", plan.release},
             {"vms", vms},
@@ -465,6 +479,7 @@ Plan plan_from_json(const Json& json)
     plan.release = string_member(json, "release");
     plan.version = string_member(json, "version");
     plan.file_digest = string_member(json, "file_digest");
+    plan.checks_digest = string_member(json, "checks_digest");
     plan.world_digest = string_member(json, "world_digest");
     plan.waves = static_cast<std::size_t>(integer_member(json, "waves"));
     for (const auto& item : array_member(json, "vms")) {

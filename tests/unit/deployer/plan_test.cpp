@@ -36,7 +36,8 @@ ObservedVm deployed(const Release& release, const std::string& name, const std::
 /// Proven and recorded.
 void know(World& world, const ObservedVm& vm, const std::string& host)
 {
-    world.verified[vm.uuid] = vm.spec;
+    world.verified[vm.uuid] =
+        proof_of(vm.spec, sha256(canonical_json(to_json(Verification{}))).hex());
     world.recorded[vm.uuid] = {.name = vm.name,
                                .host = host,
                                .image = vm.image,
@@ -87,6 +88,9 @@ TEST_CASE("each difference between wanted and seen has its action")
         {"not proven", [](ObservedVm&, World& world) { world.verified.clear(); }, Action::verify},
         {"proven for another spec",
          [](ObservedVm& vm, World& world) { world.verified[vm.uuid] = "x"; },
+         Action::verify},
+        {"proven by other checks",
+         [](ObservedVm& vm, World& world) { world.verified[vm.uuid] = proof_of(vm.spec, "x"); },
          Action::verify},
         {"not recorded", [](ObservedVm&, World& world) { world.recorded.clear(); }, Action::verify},
         {"recorded as stopped",

@@ -76,6 +76,7 @@ private:
     std::string run_;
     std::string release_;
     std::string version_;
+    std::string checks_;
 };
 
 /// The event that says that a release is in force: what `release rollback` and the next apply
@@ -93,7 +94,7 @@ struct AppliedRelease {
 /// Newest last. Events of an unknown form are left out.
 std::vector<AppliedRelease> applied_releases(const std::vector<model::Event>& events);
 
-/// By VM uuid: the spec digest that was verified after the VM's last change.
+/// By VM uuid: proof_of() what was verified after the VM's last change.
 std::map<std::string, std::string> verified_specs(const std::vector<model::Event>& events);
 
 } // namespace stemma::deployer

@@ -38,7 +38,8 @@ struct PlannedVm {
 struct Plan {
     std::string release;
     std::string version;
-    std::string file_digest;    ///< of the release file
+    std::string file_digest;   ///< of the release file
+    std::string checks_digest; ///< of its verification: other checks prove something else
     std::vector<PlannedVm> vms; ///< by wave, then in the file's order
     std::size_t waves = 0;
     std::string world_digest; ///< of all observations that the decisions rest on
@@ -52,7 +53,7 @@ struct Plan {
 struct World {
     std::vector<ObservedHost> hosts;                                       ///< in order of name
     std::map<std::string, std::map<std::string, std::string>> host_labels; ///< by host name
-    /// Spec digests by VM uuid that were verified after their last start.
+    /// proof_of() what was verified after the VM's last start, by VM uuid.
     std::map<std::string, std::string> verified;
     /// What the lineage has of live VMs, by uuid.
     struct Recorded {
@@ -79,6 +80,9 @@ Plan make_plan(const Release& release, const Resolved& resolved, const World& wo
 
 /// The same toward specs that were applied before; what `release rollback` uses.
 Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, const World& world);
+
+/// What was proven of a VM: this spec, by these checks.
+std::string proof_of(const std::string& spec_digest, const std::string& checks_digest);
 
 Json to_json(const Plan& plan);
 /// Reads what to_json() made. throws  corrupt
