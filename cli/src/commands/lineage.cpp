@@ -155,6 +155,7 @@ std::vector<Command> lineage_commands()
             outdated_row(),
             common_row(),
             diff_row(),
+            run_row(),
             ingest_row()};
 }
 

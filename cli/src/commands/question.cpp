@@ -148,6 +148,17 @@ bool Question::keeps(const Json& item) const
            states_.count(state->get<std::string>()) != 0;
 }
 
+Json Question::kept(Json items) const
+{
+    Json left = Json::array();
+    for (auto& item : items) {
+        if (keeps(item) && (!limit_ || left.size() < *limit_)) {
+            left.push_back(std::move(item));
+        }
+    }
+    return left;
+}
+
 Answer Question::make_answer(std::string_view schema, Json items)
 {
     Answer answer;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/cli/args.hpp"
+#include "stemma/cli/command.hpp"
 #include "stemma/cli/context.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/lineage/query.hpp"
@@ -45,6 +46,10 @@ public:
     /// The same for items of several kinds: a table has a part for each.
     int answer_by_kind(std::string_view schema, Json items);
 
+    /// Items that --state and --limit leave.
+    [[nodiscard]] Json kept(Json items) const;
+    /// Ledger position of the answer.
+    [[nodiscard]] std::uint64_t seq() const noexcept { return seq_; }
     /// Reports gaps alone, for forms of their own. Gives the exit status.
     int report();
 
@@ -80,5 +85,8 @@ int run_outdated(Context& context, const Args& args);
 int run_common(Context& context, const Args& args);
 int run_diff(Context& context, const Args& args);
 int run_ingest(Context& context, const Args& args);
+
+/// The row of `stemma run`.
+Command run_row();
 
 } // namespace stemma::cli

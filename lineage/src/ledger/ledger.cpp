@@ -19,7 +19,9 @@ std::optional<std::string> Store::Impl::meta(std::string_view key)
 {
     auto& row = db.cached("SELECT value FROM meta WHERE key = ?");
     row.bind(key);
-    return row.step() ? std::optional(row.text(0)) : std::nullopt;
+    auto value = row.step() ? std::optional(row.text(0)) : std::nullopt;
+    row.reset();
+    return value;
 }
 
 std::uint64_t Store::Impl::last_seq()

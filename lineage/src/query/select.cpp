@@ -558,7 +558,7 @@ Nodes Finder::rows_of(Kind kind,
 {
     Nodes nodes;
     auto& found = db_.cached(exact);
-    found.bind(value_);
+    found.bind(value_, query_.graph.known_at());
     for (const auto id : integers(found)) {
         nodes.insert({kind, id});
     }
@@ -567,6 +567,7 @@ Nodes Finder::rows_of(Kind kind,
     }
     std::vector<std::string> names;
     auto& rows = db_.cached(all);
+    rows.bind(nullptr, query_.graph.known_at());
     while (rows.step()) {
         if (is_pattern(value_) && glob_match(value_, rows.view(1))) {
             nodes.insert({kind, rows.integer(0)});
@@ -585,16 +586,21 @@ Nodes Finder::rows_of(Kind kind,
 
 Nodes Finder::vm()
 {
+    // ?1 the name, ?2 the ledger's position: what came later is not known yet.
     return rows_of(Kind::vm,
                    "VM",
-                   "SELECT id FROM vm WHERE uuid = ?1 OR name = ?1",
-                   "SELECT id, name FROM vm");
+                   "SELECT id FROM vm WHERE (uuid = ?1 OR name = ?1) AND EXISTS "
+                   "(SELECT 1 FROM vm_event e WHERE e.vm = vm.id AND e.seq <= ?2)",
+                   "SELECT id, name FROM vm WHERE EXISTS "
+                   "(SELECT 1 FROM vm_event e WHERE e.vm = vm.id AND e.seq <= ?2)");
 }
 
 Nodes Finder::host()
 {
-    return rows_of(
-        Kind::host, "host", "SELECT id FROM host WHERE name = ?", "SELECT id, name FROM host");
+    return rows_of(Kind::host,
+                   "host",
+                   "SELECT id FROM host WHERE name = ?1 AND ?2 >= 0",
+                   "SELECT id, name FROM host WHERE ?2 >= 0");
 }
 
 Nodes Finder::snapshot()

@@ -259,6 +259,9 @@ void Database::backup_to(const std::string& path)
     if (std::filesystem::exists(path)) {
         throw Error(ErrorCode::conflict, fmt::format("{} exists already", path));
     }
+    for (auto& [sql, kept] : cache_) {
+        kept.reset(); // a statement that still stands on a row would hold it up
+    }
     auto statement = prepare("VACUUM INTO ?");
     statement.bind(path).run();
 }

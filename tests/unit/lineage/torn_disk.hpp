@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+namespace stemma::lineage::test {
+
+/// A disk that loses power: while it lives, every file that SQLite opens goes through it, and at a
+/// chosen write it leaves behind, in another folder, what a disk could hold if the power went at
+/// that moment. Whatever was not synced is there, gone, or torn at a sector, as the seed decides.
+class TornDisk {
+public:
+    struct Loss {
+        std::uint64_t write = 0; ///< the power goes at this write
+        std::uint64_t seed = 0;
+        std::filesystem::path folder; ///< takes what is left of the files
+        std::function<void()> lost;   ///< called then
+    };
+    explicit TornDisk(Loss loss);
+    ~TornDisk();
+    TornDisk(const TornDisk&) = delete;
+    TornDisk& operator=(const TornDisk&) = delete;
+
+    [[nodiscard]] std::uint64_t writes() const;
+
+    struct State;
+
+private:
+    std::unique_ptr<State> state_;
+};
+
+} // namespace stemma::lineage::test
