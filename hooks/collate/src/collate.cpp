@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "recorded.hpp"
 #include "sources.hpp"
@@ -25,6 +27,7 @@ namespace {
 using model::ArtifactKind;
 using model::FileState;
 using model::Manifest;
+using model::StepKind;
 
 constexpr std::uint64_t most_journal_bytes = std::uint64_t{4} << 30U;
 
@@ -225,13 +228,56 @@ private:
             step.target = std::move(draft.target);
             step.inputs = files_of(draft.inputs);
             step.outputs = files_of(draft.outputs);
+            std::set<model::FileIndex> current;
             for (const auto output : draft.outputs) {
                 const auto file = file_of(output);
                 if (file && draft.role != Role::scheduler && is_current_[output]) {
-                    made_[*file] = static_cast<std::uint32_t>(manifest_.steps.size());
+                    current.insert(*file);
                 }
             }
-            manifest_.steps.push_back(std::move(step));
+            const bool made_something = !step.outputs.empty();
+            split_copies(step, current);
+            if (!made_something || !step.outputs.empty()) {
+                add_step(std::move(step), current);
+            }
+        }
+    }
+
+    void add_step(model::Step step, const std::set<model::FileIndex>& current)
+    {
+        for (const auto output : step.outputs) {
+            if (current.count(output) != 0) {
+                made_[output] = static_cast<std::uint32_t>(manifest_.steps.size());
+            }
+        }
+        manifest_.steps.push_back(std::move(step));
+    }
+
+    /// A packer reads much and writes much. What it wrote that has the bytes of a file it read is a
+    /// copy of that one, and does not come from the others.
+    void split_copies(model::Step& step, const std::set<model::FileIndex>& current)
+    {
+        if (step.kind != StepKind::pack && step.kind != StepKind::install) {
+            return;
+        }
+        std::map<Digest, model::FileIndex> read;
+        for (const auto input : step.inputs) {
+            if (manifest_.files[input].size > 0) {
+                read.emplace(manifest_.files[input].sha256, input);
+            }
+        }
+        const auto outputs = std::exchange(step.outputs, {});
+        for (const auto output : outputs) {
+            const auto from = read.find(manifest_.files[output].sha256);
+            if (from == read.end()) {
+                step.outputs.push_back(output);
+                continue;
+            }
+            auto copy = step;
+            copy.kind = StepKind::copy;
+            copy.inputs = {from->second};
+            copy.outputs = {output};
+            add_step(std::move(copy), current);
         }
     }
 
