@@ -14,6 +14,7 @@
 #include <array>
 
 #include "attest.hpp"
+#include "export_source.hpp"
 #include "groups.hpp"
 
 namespace stemma::cli {
@@ -26,71 +27,7 @@ using exporting::Deliverable;
 using model::Manifest;
 
 constexpr int exit_incomplete = 4;
-constexpr std::uint64_t largest_manifest = std::uint64_t{1} << 30U;
 const exporting::Tool tool = {"stemma", STEMMA_VERSION};
-
-struct Source {
-    Manifest manifest;
-    std::vector<Deliverable> deliverables;
-};
-
-[[noreturn]] void refuse_word(const Manifest& manifest, const std::string& word)
-{
-    std::vector<std::string> names;
-    for (const auto& artifact : manifest.artifacts) {
-        names.push_back(artifact.name);
-    }
-    const auto near = nearest(word, names);
-    throw Error(ErrorCode::not_found,
-                fmt::format("the build made no artifact '{}'", printable(word)),
-                near ? fmt::format("did you mean '{}'?", printable(*near))
-                     : "`stemma export --as slsa SEL` without --only takes all deliverables");
-}
-
-/// Programs that were there before anything watched are left out, and not silently.
-void tell_unrecorded(Context& context, const Manifest& manifest)
-{
-    for (const auto& artifact : manifest.artifacts) {
-        const bool program = artifact.kind == model::ArtifactKind::executable ||
-                             artifact.kind == model::ArtifactKind::shared_library;
-        const auto& file = manifest.files[artifact.file];
-        if (program && !artifact.step && file.repo == manifest.build.repo) {
-            context.log().warning("left out: nothing is recorded of what made {} (--only {} takes "
-                                  "it all the same)",
-                                  printable(file.path),
-                                  printable(artifact.name));
-        }
-    }
-}
-
-Source read_source(Context& context, const Args& args)
-{
-    const auto& path = args.expect_words(1, 1, "SEL").front();
-    if (!fs::is_regular_file(path)) {
-        throw Error(ErrorCode::not_found,
-                    fmt::format("there is no manifest {}", printable(path)),
-                    "`stemma build --out FILE -- CMD` writes one");
-    }
-    Source source{model::parse_manifest(read_file(path, largest_manifest), path), {}};
-    const auto words = args.values("only");
-    if (words.empty()) {
-        source.deliverables = exporting::deliverables(source.manifest);
-        tell_unrecorded(context, source.manifest);
-    }
-    for (const auto& word : words) {
-        auto found = exporting::deliverables_named(source.manifest, word);
-        if (found.empty()) {
-            refuse_word(source.manifest, word);
-        }
-        source.deliverables.insert(source.deliverables.end(), found.begin(), found.end());
-    }
-    if (source.deliverables.empty()) {
-        throw Error(ErrorCode::not_found,
-                    fmt::format("{} has no deliverable to export", printable(path)),
-                    "name an artifact of any kind with --only NAME");
-    }
-    return source;
-}
 
 /// Reads again what the build read and made, as far as it still is what it was.
 ContentTable read_contents(Context& context,
@@ -159,17 +96,21 @@ std::string sealed(const Json& statement, const sodium::SecretKey& key)
     return canonical_json(to_json(exporting::sign_envelope(canonical_json(statement), key))) + "\n";
 }
 
-std::string slsa(const Source& source, const std::optional<sodium::SecretKey>& key)
+int slsa(Context& context, const Args& args, const std::vector<ExportSource>& sources)
 {
+    const auto key = secret_key_option(context, args, "sign");
     std::string text;
-    for (const auto& deliverable : source.deliverables) {
-        const auto statement = exporting::slsa_statement(source.manifest, deliverable, tool);
-        text += key ? sealed(statement, *key) : canonical_json(statement) + "\n";
+    for (const auto& source : sources) {
+        for (const auto& deliverable : source.deliverables) {
+            const auto statement = exporting::slsa_statement(source.manifest, deliverable, tool);
+            text += key ? sealed(statement, *key) : canonical_json(statement) + "\n";
+        }
     }
-    return text;
+    deliver(context, args, text);
+    return 0;
 }
 
-std::string sbom(Context& context, const Args& args, const Source& source, bool spdx)
+int sbom(Context& context, const Args& args, const ExportSource& source, bool spdx)
 {
     ContentTable names;
     if (args.has("root")) {
@@ -181,13 +122,17 @@ std::string sbom(Context& context, const Args& args, const Source& source, bool 
              : exporting::cyclonedx_bom(source.manifest, source.deliverables, names, tool);
     const auto key = secret_key_option(context, args, "sign");
     if (!key) {
-        return document.dump(2) + "\n";
+        deliver(context, args, document.dump(2) + "\n");
+        return 0;
     }
     const auto* type = spdx ? "https://spdx.dev/Document/v2.3" : "https://cyclonedx.org/bom/v1.6";
-    return sealed(statement_about(source.deliverables, type, std::move(document)), *key);
+    deliver(context,
+            args,
+            sealed(statement_about(source.deliverables, type, std::move(document)), *key));
+    return 0;
 }
 
-int omnibor(Context& context, const Args& args, const Source& source)
+int omnibor(Context& context, const Args& args, const ExportSource& source)
 {
     if (args.has("sign")) {
         throw Error(ErrorCode::usage,
@@ -224,6 +169,19 @@ int omnibor(Context& context, const Args& args, const Source& source)
     return result.missing.empty() ? 0 : exit_incomplete;
 }
 
+int tell_holes(Context& context, const std::vector<ExportSource>& sources)
+{
+    int status = 0;
+    for (const auto& source : sources) {
+        for (const auto& hole : source.manifest.holes) {
+            context.log().warning(
+                "incomplete: {}: {}", printable(hole.program), printable(hole.reason));
+            status = exit_incomplete;
+        }
+    }
+    return status;
+}
+
 int run_export(Context& context, const Args& args)
 {
     const auto format = args.value("as");
@@ -234,21 +192,19 @@ int run_export(Context& context, const Args& args)
                     "--as takes slsa, spdx, cyclonedx or omnibor",
                     near ? fmt::format("did you mean '{}'?", *near) : "");
     }
-    const auto source = read_source(context, args);
-    int status = 0;
-    if (*format == "omnibor") {
-        status = omnibor(context, args, source);
-    } else if (*format == "slsa") {
-        deliver(context, args, slsa(source, secret_key_option(context, args, "sign")));
-    } else {
-        deliver(context, args, sbom(context, args, source, *format == "spdx"));
+    const auto sources = export_sources(context, args);
+    if (sources.size() > 1 && *format != "slsa") {
+        throw Error(ErrorCode::usage,
+                    fmt::format("one {} document describes one build, and this selection is of {}",
+                                *format,
+                                sources.size()),
+                    "choose one by build:ID or a digest; --as slsa takes them all");
     }
-    for (const auto& hole : source.manifest.holes) {
-        context.log().warning(
-            "incomplete: {}: {}", printable(hole.program), printable(hole.reason));
-        status = exit_incomplete;
-    }
-    return status;
+    const int status = *format == "omnibor" ? omnibor(context, args, sources.front())
+                       : *format == "slsa"
+                           ? slsa(context, args, sources)
+                           : sbom(context, args, sources.front(), *format == "spdx");
+    return std::max(status, tell_holes(context, sources));
 }
 
 } // namespace
@@ -258,11 +214,12 @@ std::vector<Command> export_commands()
     std::vector<Command> commands = {
         {.name = "export",
          .summary = "write a build's provenance or bill of materials in other tools' formats",
-         .synopsis = "--as slsa|spdx|cyclonedx|omnibor SEL [--out F] [--sign KEYFILE]",
+         .synopsis = "--as slsa|spdx|cyclonedx|omnibor SEL… [--out F] [--sign KEYFILE]",
          .description =
              "Writes what is known of a build's deliverables: its packages, executables and shared "
              "libraries, and static libraries that nothing in the build linked. SEL is "
-             "the file of a manifest.\n\n"
+             "the file of a manifest, or a selector of artifacts, packages or builds in the "
+             "store.\n\n"
              "slsa: one in-toto Statement v1 with SLSA provenance v1 per deliverable, one per "
              "line. spdx: SPDX 2.3 JSON. cyclonedx: CycloneDX 1.6 JSON with the build's steps as "
              "formulation. omnibor: a folder of input manifests with a target index.\n\n"
@@ -293,6 +250,8 @@ std::vector<Command> export_commands()
                        "A signed bundle, one attestation per deliverable."},
                       {"stemma export --as spdx shop.manifest --only shopd --root .",
                        "The SBOM of one program, with the SHA-1s that SPDX files have."},
+                      {"stemma export --as cyclonedx package:shop",
+                       "What is in a package that the store knows."},
                       {"stemma export --as omnibor shop.manifest --out .omnibor",
                        "Input manifests of everything that was made."}},
          .exits = "4 the build was not observed completely, or a content could not be read again",

@@ -1,8 +1,13 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/export/import.hpp"
 #include "stemma/model/event.hpp"
 #include "stemma/model/manifest.hpp"
+
+#include <sys/stat.h>
+
+#include <chrono>
 
 #include "question.hpp"
 
@@ -15,6 +20,16 @@ struct Taken {
     std::uint64_t fresh = 0;
     std::uint64_t duplicates = 0;
 };
+
+/// When a file was last written: the time of what it says, where it does not say.
+Time time_of_file(const std::string& name, Time now)
+{
+    struct stat status {};
+    if (name == "-" || ::stat(name.c_str(), &status) != 0) {
+        return now;
+    }
+    return Time(std::chrono::seconds(status.st_mtim.tv_sec));
+}
 
 /// A manifest says its own identity: a run that is known is not recorded again.
 Taken take_manifest(lineage::Store& store, const Json& json)
@@ -66,6 +81,25 @@ Taken take_events(Context& context,
     return taken;
 }
 
+/// Attestations and SBOMs of other tools; nullopt for anything else.
+std::optional<Taken> take_foreign(Context& context,
+                                  lineage::Store& store,
+                                  std::string_view text,
+                                  const std::string& name)
+{
+    const auto imported =
+        exporting::import_document(text, name, time_of_file(name, context.clock().now()));
+    if (!imported) {
+        return std::nullopt;
+    }
+    for (const auto& note : imported->notes) {
+        context.log().warning("{}: {}", printable(name), note);
+    }
+    const auto events = exporting::as_events(*imported, text);
+    const auto result = store.append(events);
+    return Taken{imported->format, result.fresh, result.duplicates};
+}
+
 bool is_manifest(std::string_view text)
 {
     // Canonical manifests are one line; others are one JSON value all the same.
@@ -81,6 +115,9 @@ Taken take(Context& context, lineage::Store& store, const std::string& name)
     }
     if (!is_manifest(text)) {
         return take_events(context, store, text, name);
+    }
+    if (const auto taken = take_foreign(context, store, text, name)) {
+        return *taken;
     }
     return take_manifest(store, parse_json(text, name));
 }

@@ -130,11 +130,14 @@ Command ingest_row()
 {
     return {
         .name = "ingest",
-        .summary = "take in manifests and events that were made elsewhere",
+        .summary = "take in manifests, events, attestations and SBOMs that were made elsewhere",
         .synopsis = "FILE…|-",
         .description =
-            "Takes manifests (stemma.manifest/1) and events (stemma.event/1, one a line). What is "
-            "known already changes nothing, so the same file may be taken any number of times. An "
+            "Takes manifests (stemma.manifest/1), events (stemma.event/1, one a line), and other "
+            "tools' documents: in-toto statements with SLSA provenance (also in DSSE envelopes, "
+            "whose signatures `stemma verify-attestation` checks), SPDX 2.3 and CycloneDX JSON. "
+            "What is known already changes nothing, so the same file may be taken any number of "
+            "times. An "
             "origin that says two different things under one number is refused.",
         .options = {},
         .examples = {{"stemma ingest build/manifest.json", "Record a build."},

@@ -212,6 +212,11 @@ std::string detail_of(const std::string& kind, const Json& body)
 
 } // namespace
 
+model::Event Query::event(std::uint64_t seq)
+{
+    return impl_->store.event_at(seq);
+}
+
 Json Query::event_item(std::uint64_t seq)
 {
     const auto event = impl_->store.event_at(seq);

@@ -104,6 +104,8 @@ public:
     std::vector<std::uint64_t> history();
     /// One event for people and programs: at, seq, origin, oseq, kind, subject, detail, body.
     Json event_item(std::uint64_t seq);
+    /// The same event whole, as it was recorded.
+    model::Event event(std::uint64_t seq);
 
     /// What this question's answers cannot know, as far as was met.
     std::vector<Gap> gaps();
