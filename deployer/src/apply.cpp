@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 constexpr auto check_pause = 500ms;
+/// How long a helper is waited for before its VM is looked at again.
+constexpr auto boot_round = 10s;
 
 bool all_good(const std::vector<CheckResult>& checks)
 {
@@ -141,10 +143,36 @@ void Applier::wait(std::chrono::milliseconds time) const
     }
 }
 
+std::unique_ptr<GuestPort> Applier::wait_for_guest(Hypervisor& host, const VmSpec& spec) const
+{
+    // In rounds, so that a VM that stopped meanwhile is not waited for.
+    const auto deadline = steady_clock::now() + rollout_.boot_timeout;
+    while (true) {
+        try {
+            return host.guest(
+                seen_as(spec),
+                std::min<std::chrono::milliseconds>(rollout_.boot_timeout, boot_round));
+        } catch (const Error& error) {
+            const auto seen = host.look(spec.uuid);
+            if (seen && seen->state != "running") {
+                throw Error(ErrorCode::remote,
+                            fmt::format("{} stopped before its helper answered ({})",
+                                        spec.name,
+                                        seen->reason),
+                            "its console: " + host.console(spec));
+            }
+            const bool silent = error.code() == ErrorCode::remote;
+            if (!seen || !silent || steady_clock::now() >= deadline) {
+                throw;
+            }
+        }
+    }
+}
+
 std::vector<CheckResult> Applier::check_until_good(const PlannedVm& vm)
 {
     auto& host = host_of(vm);
-    const auto guest = host.guest(seen_as(vm.spec), rollout_.boot_timeout);
+    const auto guest = wait_for_guest(host, vm.spec);
     const auto deadline = steady_clock::now() + rollout_.check_timeout;
     while (true) {
         auto checks = verifier_.verify(vm.spec, *guest);

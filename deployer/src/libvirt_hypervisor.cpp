@@ -23,7 +23,9 @@ ObservedVm observe_domain(const virt::Domain& domain)
                   .release = about.release,
                   .image = about.image,
                   .spec = about.spec_digest,
-                  .disks = {}};
+                  .disks = {},
+                  .memory_mib = about.memory_mib,
+                  .vcpus = about.vcpus};
     for (const auto& disk : about.disks) {
         if (!disk.source.empty()) {
             vm.disks.push_back(disk.source);
@@ -171,6 +173,11 @@ void LibvirtHypervisor::remove_disk(const std::string& path)
 void LibvirtHypervisor::forget(const std::string& vm_name)
 {
     store_.forget(vm_name);
+}
+
+std::string LibvirtHypervisor::console(const VmSpec& spec) const
+{
+    return store_.paths_of(spec).console;
 }
 
 std::string LibvirtHypervisor::system_disk(const VmSpec& spec) const

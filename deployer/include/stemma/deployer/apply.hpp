@@ -58,6 +58,7 @@ private:
     struct Step;
     void prepare(const PlannedVm& vm);
     void prove(const PlannedVm& vm, VmResult& result);
+    std::unique_ptr<GuestPort> wait_for_guest(Hypervisor& host, const VmSpec& spec) const;
     std::vector<CheckResult> check_until_good(const PlannedVm& vm);
     void retire(const PlannedVm& vm);
     void remove_leftovers(const PlannedVm& vm);

@@ -22,6 +22,8 @@ struct ObservedVm {
     std::string image;
     std::string spec;
     std::vector<std::string> disks; ///< paths, in the domain's order
+    std::uint64_t memory_mib = 0;
+    unsigned vcpus = 0;
 };
 
 /// One host as it is now.
@@ -87,6 +89,8 @@ public:
     virtual void forget(const std::string& vm_name) = 0;
     /// Path that make_disks() gives the system overlay of this spec.
     [[nodiscard]] virtual std::string system_disk(const VmSpec& spec) const = 0;
+    /// Where the VM's serial console is written.
+    [[nodiscard]] virtual std::string console(const VmSpec& spec) const = 0;
 };
 
 } // namespace stemma::deployer

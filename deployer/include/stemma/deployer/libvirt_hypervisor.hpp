@@ -35,6 +35,7 @@ public:
     void remove_disk(const std::string& path) override;
     void forget(const std::string& vm_name) override;
     [[nodiscard]] std::string system_disk(const VmSpec& spec) const override;
+    [[nodiscard]] std::string console(const VmSpec& spec) const override;
 
 private:
     virt::Connection connection_;

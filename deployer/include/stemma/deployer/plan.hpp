@@ -38,8 +38,8 @@ struct PlannedVm {
 struct Plan {
     std::string release;
     std::string version;
-    std::string file_digest;   ///< of the release file
-    std::string checks_digest; ///< of its verification: other checks prove something else
+    std::string file_digest;    ///< of the release file
+    std::string checks_digest;  ///< of its verification: other checks prove something else
     std::vector<PlannedVm> vms; ///< by wave, then in the file's order
     std::size_t waves = 0;
     std::string world_digest; ///< of all observations that the decisions rest on

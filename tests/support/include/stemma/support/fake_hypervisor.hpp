@@ -146,6 +146,11 @@ public:
         return spec.name + "/system-" + spec.image.digest.substr(0, 16) + ".qcow2";
     }
 
+    [[nodiscard]] std::string console(const deployer::VmSpec& spec) const override
+    {
+        return spec.name + "/console.log";
+    }
+
     // What somebody else does to the host.
     void kill(const std::string& uuid) { vms_.at(uuid).state = "stopped"; }
     void add(deployer::ObservedVm vm) { vms_[vm.uuid] = std::move(vm); }

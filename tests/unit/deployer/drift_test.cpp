@@ -1,0 +1,150 @@
+#include "stemma/deployer/watch.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "worlds.hpp"
+
+using namespace stemma;
+using namespace stemma::deployer;
+
+namespace {
+
+const Time now = parse_time("2026-01-02T03:04:05Z");
+
+VmSpec spec_named(const std::string& name)
+{
+    VmSpec spec;
+    spec.uuid = vm_uuid("web", name);
+    spec.name = name;
+    spec.release = "web";
+    spec.host = "local";
+    spec.image.digest = digest_named("v1");
+    spec.memory_mib = 96;
+    spec.vcpus = 1;
+    return spec;
+}
+
+ObservedVm as_applied(const VmSpec& spec)
+{
+    ObservedVm vm;
+    vm.uuid = spec.uuid;
+    vm.name = spec.name;
+    vm.state = "running";
+    vm.reason = "booted";
+    vm.release = spec.release;
+    vm.image = spec.image.digest;
+    vm.spec = spec_digest(spec);
+    vm.disks = {"/system"};
+    vm.memory_mib = spec.memory_mib;
+    vm.vcpus = spec.vcpus;
+    return vm;
+}
+
+RecordedVms recorded_as(const VmSpec& spec, const std::string& state)
+{
+    return {{spec.uuid,
+             {.name = spec.name,
+              .host = spec.host,
+              .image = spec.image.digest,
+              .release = spec.release,
+              .state = state}}};
+}
+
+std::string kinds(const std::vector<Drift>& drift)
+{
+    std::string text;
+    for (const auto& one : drift) {
+        text += (text.empty() ? "" : " ") + one.kind;
+    }
+    return text;
+}
+
+} // namespace
+
+TEST_CASE("each kind of drift is named")
+{
+    const auto spec = spec_named("web-1");
+    struct Case {
+        const char* kind;
+        std::function<void(ObservedVm&)> change;
+    };
+    for (const auto& one : std::vector<Case>{
+             {"", [](ObservedVm&) {}},
+             {"renamed", [](ObservedVm& vm) { vm.name = "mine"; }},
+             {"stopped", [](ObservedVm& vm) { vm.state = "stopped"; }},
+             {"image", [](ObservedVm& vm) { vm.image = digest_named("v0"); }},
+             {"image", [](ObservedVm& vm) { vm.image.clear(); }},
+             {"definition", [](ObservedVm& vm) { vm.spec = "x"; }},
+             {"memory", [](ObservedVm& vm) { vm.memory_mib = 512; }},
+             {"vcpus", [](ObservedVm& vm) { vm.vcpus = 2; }},
+             {"disks", [](ObservedVm& vm) { vm.disks.emplace_back("/more"); }},
+         }) {
+        auto host = host_named("local");
+        auto vm = as_applied(spec);
+        one.change(vm);
+        host.vms = {vm};
+        INFO(one.kind);
+        CHECK(kinds(find_drift({host}, {spec}, true)) == one.kind);
+    }
+}
+
+TEST_CASE("a VM that is gone, moved or doubled is drift; one on a lost host is not known to be")
+{
+    const auto spec = spec_named("web-1");
+    auto home = host_named("local");
+    auto other = host_named("other");
+    CHECK(kinds(find_drift({home, other}, {spec}, false)) == "missing");
+    other.vms = {as_applied(spec)};
+    CHECK(kinds(find_drift({home, other}, {spec}, false)) == "missing elsewhere");
+    home.vms = {as_applied(spec)};
+    CHECK(kinds(find_drift({home, other}, {spec}, false)) == "elsewhere");
+    home = host_named("local");
+    home.reachable = false;
+    CHECK(find_drift({home}, {spec}, false).empty());
+}
+
+TEST_CASE("VMs without our mark are reported only when asked for, marked ones always")
+{
+    auto host = host_named("local");
+    ObservedVm stranger;
+    stranger.uuid = "11111111-2222-3333-4444-555555555555";
+    stranger.name = "stranger";
+    stranger.state = "running";
+    host.vms = {stranger};
+    CHECK(find_drift({host}, {}, false).empty());
+    CHECK(kinds(find_drift({host}, {}, true)) == "foreign");
+    host.vms[0].release = "web";
+    CHECK(kinds(find_drift({host}, {}, false)) == "foreign");
+}
+
+TEST_CASE("only a state that the lineage does not have yet is recorded, with its reason")
+{
+    const auto spec = spec_named("web-1");
+    auto host = host_named("local");
+    host.vms = {as_applied(spec)};
+    CHECK(reconcile(host, recorded_as(spec, "running"), now).empty());
+    host.vms[0].state = "stopped";
+    host.vms[0].reason = "hypervisor died";
+    const auto drafts = reconcile(host, recorded_as(spec, "running"), now);
+    REQUIRE(drafts.size() == 1);
+    CHECK(drafts[0].kind == "vm.state");
+    CHECK(drafts[0].body.at("state") == "stopped");
+    CHECK(drafts[0].body.at("reason") == "hypervisor died");
+    CHECK(drafts[0].at == now);
+    CHECK(reconcile(host, recorded_as(spec, "stopped"), now).empty());
+    CHECK(reconcile(host, {}, now).empty());
+}
+
+TEST_CASE("the VMs of a host that is lost become unknown, others' do not")
+{
+    const auto spec = spec_named("web-1");
+    auto host = host_named("local");
+    host.reachable = false;
+    host.error = "no answer";
+    const auto drafts = reconcile(host, recorded_as(spec, "running"), now);
+    REQUIRE(drafts.size() == 1);
+    CHECK(drafts[0].body.at("state") == "unknown");
+    CHECK(drafts[0].body.at("reason").get<std::string>().find("no answer") != std::string::npos);
+    host.name = "other";
+    CHECK(reconcile(host, recorded_as(spec, "running"), now).empty());
+}
