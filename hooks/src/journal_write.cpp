@@ -62,6 +62,13 @@ void put_image(std::string& out, const Image& image)
 
 } // namespace
 
+void ProcessRecord::sort_accesses()
+{
+    std::sort(accesses.begin(), accesses.end(), [](const Access& a, const Access& b) {
+        return a.id < b.id;
+    });
+}
+
 JournalWriter::JournalWriter(const std::string& path) noexcept
 {
     if (path.empty()) {

@@ -13,6 +13,7 @@
 #include <map>
 
 #include "process_info.hpp"
+#include "session_process.hpp"
 #include "tag.hpp"
 
 namespace stemma::hooks {
@@ -69,28 +70,6 @@ bool is_system_path(std::string_view path) noexcept
     return std::any_of(
         folders.begin(), folders.end(), [&](auto folder) { return starts_with(path, folder); });
 }
-
-struct Session::Process {
-    struct Write {
-        Stamp before = 0; ///< 0: it was not there
-        bool only_if_changed = false;
-        bool read_if_not = false;
-        VersionId read_as = 0;
-    };
-
-    ProcessRecord record;
-    pid_t pid = 0;
-    Role role = Role::other;
-    bool ended = false;
-    bool has_children = false;
-    std::string folder; ///< current one; empty: look again
-    StreamId out;       ///< what standard output is
-    bool out_counts = false;
-    ProcessPtr owner; ///< the tool that swallows this one; null: itself
-    std::unordered_map<VersionId, unsigned> accesses;
-    std::map<std::string, Write> writes;
-    std::vector<pid_t> threads;
-};
 
 Session::Session(JournalWriter& journal) : journal_(journal) {}
 
@@ -261,17 +240,27 @@ void Session::record_content(VersionId id, const Located& file, bool written)
     journal_.add(content);
 }
 
-void Session::read(Process& owner, const Located& file, unsigned bits)
+void Session::read(Process& process, const Located& file, unsigned bits)
 {
-    if (owner.writes.find(file.path) == owner.writes.end()) {
-        owner.accesses[version_of(file, false)] |= bits;
+    auto& owner = owner_of(process);
+    if (owner.writes.find(file.path) != owner.writes.end()) {
+        owner.part_of(process).from.insert(owner.last_writer[file.path]);
+        return;
     }
+    const auto id = version_of(file, false);
+    owner.accesses[id] |= bits;
+    owner.part_of(process).reads.insert(id);
 }
 
-void Session::will_write(Process& owner, const Located& file, int flags)
+void Session::will_write(Process& process, const Located& file, int flags)
 {
+    auto& owner = owner_of(process);
     const std::string path = file.regular ? file.path : canonical_new(file.path);
-    if (is_ignored(path) || owner.writes.find(path) != owner.writes.end()) {
+    if (is_ignored(path)) {
+        return;
+    }
+    owner.last_writer[path] = process.record.serial;
+    if (owner.writes.find(path) != owner.writes.end()) {
         return;
     }
     Process::Write write;
@@ -280,8 +269,7 @@ void Session::will_write(Process& owner, const Located& file, int flags)
         const bool keeps = (flags & O_TRUNC) == 0;
         write.only_if_changed = keeps;
         if (keeps && file.info.st_size > 0) {
-            write.read_if_not = (flags & O_ACCMODE) == O_RDWR;
-            read(owner, file, access_read); // what was there stays part of it
+            read(process, file, access_read); // what was there stays part of it
         }
     }
     owner.writes.emplace(path, write);
@@ -294,17 +282,16 @@ void Session::opens(pid_t thread, int folder, std::string_view path, int flags)
     if (file.path.empty()) {
         return;
     }
-    auto& owner = owner_of(process);
     if ((flags & O_ACCMODE) == O_RDONLY && (flags & O_TRUNC) == 0) {
         if (file.regular) {
-            read(owner, file, access_read);
+            read(process, file, access_read);
         } else if ((flags & O_CREAT) != 0 && file.info.st_mode == 0) {
-            will_write(owner, file, flags);
+            will_write(process, file, flags);
         }
         return;
     }
     if (file.regular || (file.info.st_mode == 0 && (flags & O_CREAT) != 0)) {
-        will_write(owner, file, flags);
+        will_write(process, file, flags);
     }
 }
 
@@ -315,12 +302,11 @@ void Session::move_file(Process& process, const Located& from, const Located& to
     }
     auto& owner = owner_of(process);
     const auto own = owner.writes.find(from.path);
-    if (own == owner.writes.end()) {
-        read(owner, from, access_read);
-    } else if (!keeps_source) {
+    read(process, from, access_read);
+    if (own != owner.writes.end() && !keeps_source) {
         owner.writes.erase(own);
     }
-    will_write(owner, to, O_TRUNC);
+    will_write(process, to, O_TRUNC);
 }
 
 void Session::renames(
@@ -349,7 +335,6 @@ void Session::changes_folder(pid_t thread)
 
 void Session::look_at_streams(Process& process, Image& image)
 {
-    auto& owner = owner_of(process);
     struct stat info {};
     const auto counts = [&](const struct stat& stream) {
         const StreamId id{stream.st_dev, stream.st_ino};
@@ -367,7 +352,7 @@ void Session::look_at_streams(Process& process, Image& image)
         if (S_ISFIFO(info.st_mode)) {
             image.pipe_in = info.st_ino;
         } else if (const auto file = located("fd/0"); S_ISREG(info.st_mode) && file.regular) {
-            read(owner, file, access_read | access_stdin);
+            read(process, file, access_read | access_stdin);
         }
     }
     if (stat_of(process.pid, "fd/1", info)) {
@@ -379,7 +364,7 @@ void Session::look_at_streams(Process& process, Image& image)
             image.pipe_out = info.st_ino;
         } else if (process.out_counts && S_ISREG(info.st_mode)) {
             if (const auto file = located("fd/1"); file.regular) {
-                will_write(owner, file, O_WRONLY);
+                will_write(process, file, O_WRONLY);
             }
         }
     }
@@ -420,6 +405,7 @@ void Session::become(Process& process, const Located& program, Image image)
     auto& owner = owner_of(process);
     const auto id = version_of(program, false);
     owner.accesses[id] |= access_exec;
+    owner.part_of(process).reads.insert(id);
     image.program = id;
     image.of_child = swallowed;
     look_at_streams(process, image);
@@ -436,7 +422,18 @@ void Session::become(Process& process, const Located& program, Image image)
             process.out_counts = false; // what it runs prints there; it makes nothing of it
         }
     }
+    expand_response_files(process, image);
+    owner.part_of(process).images.push_back(owner.record.images.size());
     owner.record.images.push_back(std::move(image));
+}
+
+void Session::expand_response_files(const Process& process, Image& image)
+{
+    const bool takes_them = process.role == Role::compiler || process.role == Role::linker ||
+                            process.role == Role::archiver;
+    if (takes_them) {
+        image.argv = expanded(std::move(image.argv), image.cwd);
+    }
 }
 
 void Session::executes(pid_t thread,
@@ -468,9 +465,43 @@ void Session::settle_writes(Process& process)
             (write.only_if_changed && stamp_of(file.info) == write.before)) {
             continue;
         }
-        process.accesses[version_of(file, true)] |= access_write;
+        const auto id = version_of(file, true);
+        process.accesses[id] |= access_write;
+        process.made[path] = id;
     }
     process.writes.clear();
+}
+
+void Session::write_records(Process& process)
+{
+    const auto groups = process.separate_outputs();
+    for (const auto& group : groups) {
+        ProcessRecord record = process.record;
+        record.serial = next_serial_++;
+        record.images.clear();
+        for (std::size_t i = 0; i < process.record.images.size(); ++i) {
+            if (group.images.count(i) != 0) {
+                record.images.push_back(process.record.images[i]);
+            }
+        }
+        for (const auto& [id, bits] : process.accesses) {
+            const bool written = (bits & access_write) != 0;
+            if (written ? group.outputs.count(id) != 0 : group.reads.count(id) != 0) {
+                record.accesses.push_back({id, bits});
+            }
+        }
+        record.sort_accesses();
+        journal_.add(record);
+    }
+    if (!groups.empty()) {
+        return;
+    }
+    process.record.accesses.reserve(process.accesses.size());
+    for (const auto& [id, bits] : process.accesses) {
+        process.record.accesses.push_back({id, bits});
+    }
+    process.record.sort_accesses();
+    journal_.add(process.record);
 }
 
 void Session::end(Process& process, int code)
@@ -488,14 +519,7 @@ void Session::end(Process& process, int code)
     if (process.accesses.empty() && !process.has_children && process.record.images.empty()) {
         return;
     }
-    auto& list = process.record.accesses;
-    list.reserve(process.accesses.size());
-    for (const auto& [id, bits] : process.accesses) {
-        list.push_back({id, bits});
-    }
-    std::sort(
-        list.begin(), list.end(), [](const Access& a, const Access& b) { return a.id < b.id; });
-    journal_.add(process.record);
+    write_records(process);
     journal_.flush();
 }
 

@@ -89,6 +89,11 @@ bool record_build(Context& context, const fs::path& journal, const Args& args)
     try {
         hooks::CollateOptions options;
         options.name = args.value_or("name", "");
+        options.cache = (context.make_state_folder("cache") / "system-files").string();
+        auto& store = context.store(lineage::Store::Mode::write);
+        options.history = [&store](const Digest& content) {
+            return store.manifest_that_made(content);
+        };
         const auto manifest = hooks::collate_journal(journal.string(), options);
         for (const auto& hole : manifest.holes) {
             context.log().warning(

@@ -19,6 +19,7 @@
 #include "recorded.hpp"
 #include "sources.hpp"
 #include "steps.hpp"
+#include "system_cache.hpp"
 
 namespace stemma::hooks {
 
@@ -77,7 +78,10 @@ ArtifactKind artifact_kind(const SeenFile& file)
 class Collation {
 public:
     Collation(const std::string& text, const CollateOptions& options)
-        : options_(options), recorded_(gather(text)), sources_(build_folder())
+        : options_(options),
+          recorded_(gather(text)),
+          sources_(build_folder()),
+          cache_(options.cache)
     {
         if (recorded_.sessions.empty() && recorded_.processes.empty()) {
             throw Error(ErrorCode::corrupt, "no record of a build in it");
@@ -92,6 +96,7 @@ public:
         find_written();
         choose_root();
         add_steps();
+        add_history();
         add_packages();
         add_artifacts();
         add_build();
@@ -183,7 +188,7 @@ private:
         }
         auto& file = recorded_.files[seen];
         if (!file.content && !file.raced && is_current_[seen]) {
-            file.content = read_content(file.path, !is_system_path(file.path));
+            read_late(file);
         }
         if (!file.content) {
             manifest_.holes.push_back({0,
@@ -203,6 +208,19 @@ private:
             seen_of_.push_back(seen);
         }
         return numbers_[seen] = same->second;
+    }
+
+    /// System files: nobody hashed them while the build ran.
+    void read_late(SeenFile& file)
+    {
+        if (const auto* known = cache_.find(file.path, file.stamp)) {
+            file.content = known->content;
+            return;
+        }
+        file.content = read_content(file.path, !is_system_path(file.path));
+        if (file.content && is_system_path(file.path)) {
+            cache_.put(file.path, file.stamp, *file.content);
+        }
     }
 
     std::vector<model::FileIndex> files_of(const std::set<SeenIndex>& seen)
@@ -283,21 +301,119 @@ private:
 
     void add_packages()
     {
-        std::vector<std::string> paths;
-        for (const auto& file : manifest_.files) {
-            if (file.state == FileState::system) {
-                paths.push_back(file.path);
+        std::vector<std::string> unknown;
+        std::vector<model::FileIndex> asked;
+        for (model::FileIndex i = 0; i < manifest_.files.size(); ++i) {
+            auto& file = manifest_.files[i];
+            if (file.state != FileState::system || file.package) {
+                continue;
+            }
+            const auto* known = i < seen_of_.size()
+                                    ? cache_.find(file.path, recorded_.files[seen_of_[i]].stamp)
+                                    : nullptr;
+            if (known != nullptr && known->package) {
+                file.package = known->package->empty() ? std::nullopt : known->package;
+            } else {
+                unknown.push_back(file.path);
+                asked.push_back(i);
             }
         }
-        const auto owners =
-            doing([&] { return Distribution().owners(paths); }, "looking up distribution packages");
-        for (auto& file : manifest_.files) {
-            if (file.state == FileState::system) {
-                if (const auto owner = owners.find(file.path); owner != owners.end()) {
-                    file.package = owner->second;
+        const auto owners = doing([&] { return Distribution().owners(unknown); },
+                                  "looking up distribution packages");
+        for (const auto index : asked) {
+            auto& file = manifest_.files[index];
+            const auto owner = owners.find(file.path);
+            if (owner != owners.end()) {
+                file.package = owner->second;
+            }
+            cache_.put_package(file.path, file.package.value_or(""));
+        }
+        cache_.save();
+    }
+
+    /// Objects and libraries that were not rebuilt: the steps of the builds that made them.
+    void add_history()
+    {
+        if (!options_.history) {
+            return;
+        }
+        const auto count = static_cast<model::FileIndex>(manifest_.files.size());
+        for (model::FileIndex i = 0; i < count; ++i) {
+            if (manifest_.files[i].state != FileState::untracked || made_.count(i) != 0 ||
+                written_contents_.count(manifest_.files[i].sha256) != 0) {
+                continue;
+            }
+            if (const auto earlier = options_.history(manifest_.files[i].sha256)) {
+                if (const auto step = import_maker(*earlier, manifest_.files[i].sha256)) {
+                    made_[i] = *step;
+                    manifest_.files[i].state = FileState::generated;
                 }
             }
         }
+    }
+
+    /// Takes over the step that made a content, and the steps behind it.
+    std::optional<std::uint32_t> import_maker(const Manifest& earlier, const Digest& content)
+    {
+        for (const auto& old : earlier.steps) {
+            for (const auto output : old.outputs) {
+                if (earlier.files[output].sha256 == content) {
+                    return import_step(earlier, old);
+                }
+            }
+        }
+        return std::nullopt;
+    }
+
+    std::uint32_t import_step(const Manifest& earlier, const model::Step& old)
+    {
+        const auto key = sha256(canonical_json({earlier.run.id, &old - earlier.steps.data()}));
+        const auto [known, fresh] =
+            imported_.try_emplace(key, static_cast<std::uint32_t>(manifest_.steps.size()));
+        if (!fresh) {
+            return known->second;
+        }
+        const auto number = known->second;
+        manifest_.steps.push_back(old);
+        const auto translate = [&](model::FileIndex index) {
+            return import_file(earlier.files[index]);
+        };
+        model::Step step = old;
+        if (step.tool) {
+            step.tool = translate(*step.tool);
+        }
+        std::vector<Digest> behind;
+        for (auto& input : step.inputs) {
+            if (earlier.files[input].state == FileState::generated) {
+                behind.push_back(earlier.files[input].sha256);
+            }
+            input = translate(input);
+        }
+        for (auto& output : step.outputs) {
+            output = translate(output);
+        }
+        manifest_.steps[number] = std::move(step);
+        for (const auto& digest : behind) {
+            import_maker(earlier, digest);
+        }
+        return number;
+    }
+
+    model::FileIndex import_file(const model::File& file)
+    {
+        for (const auto& base : {std::string(), sources_.root() + "/"}) {
+            const auto found = by_content_.find({base + file.path, file.sha256});
+            if (found != by_content_.end()) {
+                return found->second;
+            }
+        }
+        const auto [found, fresh] =
+            by_content_.try_emplace({sources_.root() + "/" + file.path, file.sha256},
+                                    static_cast<model::FileIndex>(manifest_.files.size()));
+        if (fresh) {
+            manifest_.files.push_back(file);
+        }
+        return found->second;
     }
 
     void add_artifact(model::FileIndex file, std::optional<std::uint32_t> step)
@@ -323,7 +439,7 @@ private:
             add_artifact(file, step);
         }
         // Objects and libraries of the build's own that no step of the journal made.
-        for (model::FileIndex i = 0; i < manifest_.files.size(); ++i) {
+        for (model::FileIndex i = 0; i < seen_of_.size(); ++i) {
             const auto& file = manifest_.files[i];
             const auto& seen = recorded_.files[seen_of_[i]];
             const bool binary = seen.content && seen.content->kind != 'd';
@@ -397,6 +513,8 @@ private:
     std::map<std::pair<std::string, Digest>, model::FileIndex> by_content_;
     std::vector<SeenIndex> seen_of_; ///< manifest's number → seen file
     std::map<model::FileIndex, std::uint32_t> made_;
+    std::map<Digest, std::uint32_t> imported_; ///< steps of earlier builds
+    SystemCache cache_;
 };
 
 } // namespace

@@ -93,6 +93,8 @@ struct ProcessRecord {
     std::optional<Tag> tag;
     std::vector<Image> images;
     std::vector<Access> accesses;
+
+    void sort_accesses();
 };
 
 struct SessionRecord {

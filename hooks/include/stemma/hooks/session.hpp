@@ -83,14 +83,16 @@ private:
     const std::string& canonical(const std::string& text, const struct stat& info);
     std::string canonical_new(const std::string& text);
     VersionId version_of(const Located& file, bool written);
-    void read(Process& owner, const Located& file, unsigned bits);
-    void will_write(Process& owner, const Located& file, int flags);
+    void read(Process& process, const Located& file, unsigned bits);
+    void will_write(Process& process, const Located& file, int flags);
     void move_file(Process& process, const Located& from, const Located& to, bool keeps_source);
     void look_at_streams(Process& process, Image& image);
     void become(Process& process, const Located& program, Image image);
     void note_interpreter(Process& process, VersionId id, const std::string& path);
     void end(Process& process, int code);
     void settle_writes(Process& process);
+    void write_records(Process& process);
+    static void expand_response_files(const Process& process, Image& image);
     void record_content(VersionId id, const Located& file, bool written);
 
     struct VersionKey {
