@@ -42,7 +42,7 @@ constexpr std::array native_calls = {
 #ifdef __NR_renameat
     Numbered{__NR_renameat, Call::renameat},
 #endif
-    Numbered{__NR_renameat2, Call::renameat},
+    Numbered{__NR_renameat2, Call::renameat2},
     Numbered{__NR_linkat, Call::linkat},
     Numbered{__NR_symlinkat, Call::symlinkat},
     Numbered{__NR_chdir, Call::chdir},
@@ -68,7 +68,7 @@ constexpr std::array narrow_calls = {Numbered{5, Call::open},
                                      Numbered{302, Call::renameat},
                                      Numbered{303, Call::linkat},
                                      Numbered{304, Call::symlinkat},
-                                     Numbered{353, Call::renameat},
+                                     Numbered{353, Call::renameat2},
                                      Numbered{358, Call::execveat},
                                      Numbered{425, Call::io_uring},
                                      Numbered{437, Call::openat2}};

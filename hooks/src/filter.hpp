@@ -18,6 +18,7 @@ enum class Call {
     execveat,
     rename,
     renameat,
+    renameat2,
     link,
     linkat,
     symlink,

@@ -153,6 +153,7 @@ void Notifications::tell(const seccomp_notif& event)
         break;
     case Call::rename:
     case Call::renameat:
+    case Call::renameat2:
     case Call::link:
     case Call::linkat:
     case Call::symlink:
@@ -223,8 +224,10 @@ void Notifications::tell_name(const seccomp_notif& event, Call call)
     if (!read) {
         return;
     }
-    if (call == Call::rename || call == Call::renameat) {
-        session_.renames(thread, from_folder, from, to_folder, to);
+    if (call == Call::rename || call == Call::renameat || call == Call::renameat2) {
+        constexpr std::uint64_t no_replace = 1; // RENAME_NOREPLACE
+        const bool must_be_new = call == Call::renameat2 && (args[4] & no_replace) != 0;
+        session_.renames(thread, {from_folder, from}, {to_folder, to}, must_be_new);
         return;
     }
     if (call == Call::symlink || call == Call::symlinkat) {
@@ -233,7 +236,7 @@ void Notifications::tell_name(const seccomp_notif& event, Call call)
             from.insert(0, folder_part(to)); // links are relative to where they lie
         }
     }
-    session_.links(thread, from_folder, from, to_folder, to);
+    session_.links(thread, {from_folder, from}, {to_folder, to});
 }
 
 void Notifications::tell_exec(const seccomp_notif& event, Call call)

@@ -290,8 +290,6 @@ std::string_view to_string(Backend backend) noexcept
         return "auto";
     case Backend::notify:
         return "notify";
-    case Backend::preload:
-        return "preload";
     case Backend::none:
         return "none";
     }
@@ -300,8 +298,7 @@ std::string_view to_string(Backend backend) noexcept
 
 std::optional<Backend> backend_from(std::string_view word) noexcept
 {
-    for (const auto backend :
-         {Backend::automatic, Backend::notify, Backend::preload, Backend::none}) {
+    for (const auto backend : {Backend::automatic, Backend::notify, Backend::none}) {
         if (to_string(backend) == word) {
             return backend;
         }

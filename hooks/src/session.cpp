@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <map>
 
 #include "process_info.hpp"
@@ -34,11 +35,32 @@ bool starts_with(std::string_view text, std::string_view prefix) noexcept
 }
 
 /// Not content: the kernel's own files, devices, and git's and our own book-keeping.
-bool is_ignored(std::string_view path) noexcept
+bool is_bookkeeping(std::string_view path) noexcept
 {
     return starts_with(path, "/proc/") || starts_with(path, "/sys/") ||
            starts_with(path, "/dev/") || path.find("/.git/") != std::string_view::npos ||
            path.find("/.stemma/") != std::string_view::npos;
+}
+
+/// Where ccache keeps what it compiled: the copy that it hands out is what counts.
+std::string cache_folder()
+{
+    const auto value = [](const char* name) {
+        const char* text = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nobody writes it
+        return std::string(text == nullptr ? "" : text);
+    };
+    auto folder = value("CCACHE_DIR");
+    if (folder.empty()) {
+        const auto home = value("HOME");
+        const auto caches = value("XDG_CACHE_HOME");
+        struct stat info {};
+        folder = home + "/.ccache";
+        if (::stat(folder.c_str(), &info) != 0) {
+            folder = (caches.empty() ? home + "/.cache" : caches) + "/ccache";
+        }
+    }
+    const auto real = real_path(folder);
+    return (real.empty() ? folder : real) + "/";
 }
 
 } // namespace
@@ -71,7 +93,12 @@ bool is_system_path(std::string_view path) noexcept
         folders.begin(), folders.end(), [&](auto folder) { return starts_with(path, folder); });
 }
 
-Session::Session(JournalWriter& journal) : journal_(journal) {}
+Session::Session(JournalWriter& journal) : journal_(journal), cache_folder_(cache_folder()) {}
+
+bool Session::is_ignored(std::string_view path) const noexcept
+{
+    return is_bookkeeping(path) || starts_with(path, cache_folder_);
+}
 
 Session::~Session() = default;
 
@@ -309,23 +336,22 @@ void Session::move_file(Process& process, const Located& from, const Located& to
     will_write(process, to, O_TRUNC);
 }
 
-void Session::renames(
-    pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to)
+void Session::renames(pid_t thread, Name from, Name to, bool must_be_new)
 {
     auto& process = process_of(thread);
-    move_file(process, locate(process, from_folder, from), locate(process, to_folder, to), false);
+    const auto target = locate(process, to.folder, to.path);
+    if (!must_be_new || !target.regular) {
+        move_file(process, locate(process, from.folder, from.path), target, false);
+    }
 }
 
-void Session::links(
-    pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to)
+void Session::links(pid_t thread, Name from, Name to)
 {
     auto& process = process_of(thread);
-    const auto source = locate(process, from_folder, from);
-    auto target = locate(process, to_folder, to);
-    if (target.regular) {
-        return; // it exists: the call will fail
+    const auto target = locate(process, to.folder, to.path);
+    if (!target.regular) { // else the call will fail
+        move_file(process, locate(process, from.folder, from.path), target, true);
     }
-    move_file(process, source, target, true);
 }
 
 void Session::changes_folder(pid_t thread)

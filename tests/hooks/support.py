@@ -106,6 +106,10 @@ class BuildCase(unittest.TestCase):
         os.chmod(full, mode)
         return full
 
+    def read(self, path):
+        with open(self.at(path), "rb") as file:
+            return file.read()
+
     def run_plain(self, command, check=True, cwd=None, **more):
         result = subprocess.run(command, cwd=cwd or self.work, env=self.environment, shell=isinstance(command, str),
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)

@@ -1,3 +1,4 @@
+#include "stemma/collate/collate.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
@@ -32,9 +33,8 @@ Time time_of_file(const std::string& name, Time now)
 }
 
 /// A manifest says its own identity: a run that is known is not recorded again.
-Taken take_manifest(lineage::Store& store, const Json& json)
+Taken take_manifest(lineage::Store& store, const model::Manifest& manifest)
 {
-    const auto manifest = model::manifest_from_json(json);
     if (store.has_build(manifest.run.id)) {
         return {"manifest", 0, 1};
     }
@@ -100,6 +100,21 @@ std::optional<Taken> take_foreign(Context& context,
     return Taken{imported->format, result.fresh, result.duplicates};
 }
 
+/// A journal of launchers, or one that a stopped `stemma build` left behind.
+Taken take_journal(Context& context, lineage::Store& store, const std::string& name)
+{
+    hooks::CollateOptions options;
+    options.cache = (context.make_state_folder("cache") / "system-files").string();
+    options.history = [&store](const Digest& content) { return store.manifest_that_made(content); };
+    const auto manifest = hooks::collate_journal(name, options);
+    for (const auto& hole : manifest.holes) {
+        context.log().warning("not seen: {}: {}", printable(hole.program), printable(hole.reason));
+    }
+    auto taken = take_manifest(store, manifest);
+    taken.kind = "journal";
+    return taken;
+}
+
 bool is_manifest(std::string_view text)
 {
     // Canonical manifests are one line; others are one JSON value all the same.
@@ -113,13 +128,16 @@ Taken take(Context& context, lineage::Store& store, const std::string& name)
     if (trim(text).empty()) {
         throw Error(ErrorCode::corrupt, fmt::format("{} is empty", name));
     }
+    if (name != "-" && text.substr(0, 4) == "StJ1") {
+        return take_journal(context, store, name);
+    }
     if (!is_manifest(text)) {
         return take_events(context, store, text, name);
     }
     if (const auto taken = take_foreign(context, store, text, name)) {
         return *taken;
     }
-    return take_manifest(store, parse_json(text, name));
+    return take_manifest(store, model::manifest_from_json(parse_json(text, name)));
 }
 
 const std::vector<Column> columns = {

@@ -133,7 +133,8 @@ Command ingest_row()
         .summary = "take in manifests, events, attestations and SBOMs that were made elsewhere",
         .synopsis = "FILE…|-",
         .description =
-            "Takes manifests (stemma.manifest/1), events (stemma.event/1, one a line), and other "
+            "Takes manifests (stemma.manifest/1), build journals, events (stemma.event/1, one a "
+            "line), and other "
             "tools' documents: in-toto statements with SLSA provenance (also in DSSE envelopes, "
             "whose signatures `stemma verify-attestation` checks), SPDX 2.3 and CycloneDX JSON. "
             "What is known already changes nothing, so the same file may be taken any number of "

@@ -160,23 +160,26 @@ private:
         }
     }
 
+    /// Which repository is built: that of what was compiled; a script's own modules (a Python from
+    /// a checkout) say nothing about it.
     void choose_root()
     {
         std::vector<std::string> paths;
         for (const auto& step : drafts_) {
-            if (step.role == Role::scheduler) {
-                continue;
-            }
             for (const auto input : step.inputs) {
                 const auto& path = recorded_.files[input].path;
-                if (!is_system_path(path) && written_paths_.count(path) == 0) {
+                if (swallows_children(step.role) && !is_system_path(path) &&
+                    written_paths_.count(path) == 0) {
                     paths.push_back(path);
                 }
             }
         }
         std::sort(paths.begin(), paths.end());
         paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
-        sources_.choose_root(paths);
+        const bool by_launchers = std::all_of(recorded_.sessions.begin(),
+                                              recorded_.sessions.end(),
+                                              [](const SessionRecord& s) { return s.launcher; });
+        sources_.choose_root(paths, by_launchers);
     }
 
     /// The manifest's number of a file; nullopt when its content is not known.
@@ -439,12 +442,13 @@ private:
             add_artifact(file, step);
         }
         // Objects and libraries of the build's own that no step of the journal made.
+        const auto repo = sources_.name();
         for (model::FileIndex i = 0; i < seen_of_.size(); ++i) {
             const auto& file = manifest_.files[i];
             const auto& seen = recorded_.files[seen_of_[i]];
             const bool binary = seen.content && seen.content->kind != 'd';
-            if (binary && file.state == FileState::untracked && made_.count(i) == 0 &&
-                written_contents_.count(file.sha256) == 0) {
+            if (binary && file.state == FileState::untracked && file.repo == repo &&
+                made_.count(i) == 0 && written_contents_.count(file.sha256) == 0) {
                 add_artifact(i, std::nullopt);
             }
         }

@@ -70,7 +70,7 @@ const Sources::Known* Sources::repository_of(const std::string& path)
     }
 }
 
-void Sources::choose_root(const std::vector<std::string>& paths)
+void Sources::choose_root(const std::vector<std::string>& paths, bool widen)
 {
     std::map<const Known*, std::size_t> votes;
     for (const auto& path : paths) {
@@ -87,7 +87,7 @@ void Sources::choose_root(const std::vector<std::string>& paths)
         root_ = own_->root;
         return;
     }
-    if (own_ != nullptr || paths.empty()) {
+    if (own_ != nullptr || paths.empty() || !widen) {
         return;
     }
     // No git: the folder that holds them all, if it is not the whole machine.
@@ -169,14 +169,18 @@ model::File Sources::describe(const SeenFile& seen, bool written)
     return file;
 }
 
+std::string Sources::name() const
+{
+    return own_ == nullptr ? last_part(root_) : own_->name;
+}
+
 model::Build Sources::build() const
 {
     model::Build build;
+    build.repo = name();
     if (own_ == nullptr) {
-        build.repo = last_part(root_);
         return build;
     }
-    build.repo = own_->name;
     build.commit = own_->repository->head();
     build.branch = own_->repository->branch();
     build.dirty = own_->repository->dirty();

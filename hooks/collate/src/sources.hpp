@@ -18,14 +18,17 @@ public:
     /// folder  the build's; its repository is the build's own, else `folder` itself is the root
     explicit Sources(const std::string& folder);
 
-    /// Makes the repository of most of these files the build's own.
-    void choose_root(const std::vector<std::string>& paths);
+    /// Where the build's folder is in no repository: that of most of these files becomes the
+    /// build's own. Without any git, `widen` lets the root be the folder that holds them all.
+    void choose_root(const std::vector<std::string>& paths, bool widen);
 
     /// Fills path, repo, state and blobs. `written`: a step of this build made the file.
     model::File describe(const SeenFile& seen, bool written);
 
     /// The build's own: name, commit, branch, dirty paths.
     model::Build build() const;
+    /// The repository's name, else the root folder's.
+    [[nodiscard]] std::string name() const;
     [[nodiscard]] const std::string& root() const noexcept { return root_; }
     [[nodiscard]] const std::vector<std::string>& problems() const noexcept { return problems_; }
 

@@ -12,7 +12,6 @@ namespace stemma::hooks {
 enum class Backend {
     automatic, ///< the best that works here
     notify,    ///< seccomp user notification: sees every program, static ones too
-    preload,   ///< a library in front of libc: dynamic programs only; what it misses are holes
     none,      ///< not at all: the journal then says so
 };
 std::string_view to_string(Backend backend) noexcept;

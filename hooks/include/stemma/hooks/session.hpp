@@ -40,11 +40,15 @@ public:
     /// path  as given; relative to `folder`. flags as for open(2).
     void opens(pid_t thread, int folder, std::string_view path, int flags);
     void executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv);
-    void renames(
-        pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to);
+    /// A name as a call gives it: relative to an open folder, or AT_FDCWD.
+    struct Name {
+        int folder;
+        std::string_view path;
+    };
+    /// must_be_new  the call fails when `to` is there
+    void renames(pid_t thread, Name from, Name to, bool must_be_new);
     /// Hard and symbolic links alike: `to` will have the content of `from`.
-    void
-    links(pid_t thread, int from_folder, std::string_view from, int to_folder, std::string_view to);
+    void links(pid_t thread, Name from, Name to);
     void changes_folder(pid_t thread);
     void exits(pid_t thread, int code);
     void hole(pid_t thread, std::string_view reason);
@@ -75,6 +79,8 @@ private:
         bool operator==(const StreamId&) const = default;
     };
 
+    /// No content of a build: the kernel's files, git's, ccache's and our own book-keeping.
+    [[nodiscard]] bool is_ignored(std::string_view path) const noexcept;
     Process& process_of(pid_t thread);
     ProcessPtr begin(pid_t pid, pid_t parent);
     static Process& owner_of(Process& process);
@@ -112,6 +118,7 @@ private:
     };
 
     JournalWriter& journal_;
+    std::string cache_folder_;                        ///< with a slash at its end
     std::unordered_map<pid_t, ProcessPtr> processes_; ///< by process id
     std::unordered_map<pid_t, pid_t> threads_;        ///< thread → process
     std::unordered_map<VersionKey, VersionId, VersionKeyHash> versions_;
