@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 
 #include "model.hpp"
 
@@ -30,54 +29,86 @@ private:
     std::size_t at_ = 0;
 };
 
-/// What the classes of a context tell about the values, in nats, less the price of saying so.
-double description_gain(const Population& population, const Context& context, std::size_t choices)
+constexpr std::size_t max_columns = 16;
+constexpr std::size_t max_rows = 13;
+
+/// The values of a population as a few columns. What one VM alone says is one column together: it
+/// is noise to every context.
+struct Columns {
+    std::vector<std::uint8_t> of; ///< beside the population's VMs
+    std::array<std::uint32_t, max_columns> sums{};
+    double used = 0;
+};
+
+Columns columns_of(const Population& population)
 {
-    constexpr std::size_t columns = 16;
-    std::array<std::array<std::uint32_t, columns>, 13> table{};
-    std::array<std::uint32_t, 13> row_sum{};
-    std::array<std::uint32_t, columns> column_sum{};
-    // What one VM alone says is one column together: it is noise to every context.
     std::unordered_map<Code, std::uint32_t> counts;
     for (const Code code : population.codes) {
         ++counts[code];
     }
-    std::map<Code, std::size_t> column_of;
-    double n = 0;
+    Columns columns;
+    columns.of.reserve(population.codes.size());
+    std::unordered_map<Code, std::uint8_t> column_of;
+    for (const Code code : population.codes) {
+        std::uint8_t column = 0;
+        if (counts[code] > 1) {
+            const std::size_t next = std::min(column_of.size() + 1, max_columns - 1);
+            column = column_of.try_emplace(code, static_cast<std::uint8_t>(next)).first->second;
+        }
+        columns.of.push_back(column);
+        ++columns.sums[column];
+    }
+    for (const std::uint32_t sum : columns.sums) {
+        columns.used += sum > 0 ? 1 : 0;
+    }
+    return columns;
+}
+
+double log_of(std::uint32_t number)
+{
+    static const std::vector<double> table = [] {
+        std::vector<double> logs(16'384, 0);
+        for (std::size_t i = 1; i < logs.size(); ++i) {
+            logs[i] = std::log(static_cast<double>(i));
+        }
+        return logs;
+    }();
+    return number < table.size() ? table[number] : std::log(static_cast<double>(number));
+}
+
+/// What the classes of a context tell about the values, in nats, less the price of saying so.
+double description_gain(const Population& population,
+                        const Columns& columns,
+                        const Context& context,
+                        double choices)
+{
+    std::array<std::array<std::uint32_t, max_columns>, max_rows> table{};
+    std::array<std::uint32_t, max_rows> row_sums{};
+    std::uint32_t n = 0;
     for (std::size_t i = 0; i < population.vms.size(); ++i) {
         const std::uint8_t row = context.class_of[population.vms[i]];
-        if (row == no_class) {
-            continue;
+        if (row < max_rows) {
+            ++table[row][columns.of[i]];
+            ++row_sums[row];
+            ++n;
         }
-        std::size_t column = 0;
-        if (counts[population.codes[i]] > 1) {
-            const std::size_t next = std::min(column_of.size() + 1, columns - 1);
-            column = column_of.try_emplace(population.codes[i], next).first->second;
-        }
-        ++table[row][column];
-        ++row_sum[row];
-        ++column_sum[column];
-        n += 1;
     }
     double information = 0;
     double rows = 0;
-    double used = 0;
-    for (const std::uint32_t sum : column_sum) {
-        used += sum > 0 ? 1 : 0;
-    }
-    for (std::size_t r = 0; r < row_sum.size(); ++r) {
-        rows += row_sum[r] > 0 ? 1 : 0;
-        for (std::size_t c = 0; c < columns; ++c) {
-            if (table[r][c] > 0) {
-                information += table[r][c] * std::log(table[r][c] * n / row_sum[r] / column_sum[c]);
+    for (std::size_t r = 0; r < context.classes && r < max_rows; ++r) {
+        rows += row_sums[r] > 0 ? 1 : 0;
+        for (std::size_t c = 0; c < max_columns; ++c) {
+            if (const std::uint32_t both = table[r][c]; both > 0) {
+                information += both * (log_of(both) + log_of(n) - log_of(row_sums[r]) -
+                                       log_of(columns.sums[c]));
             }
         }
     }
     if (rows < 2 || n < 4) {
         return 0;
     }
-    return information - 0.5 * (rows - 1) * std::max(1.0, used - 1) * std::log(n) -
-           std::log(static_cast<double>(choices));
+    return information - 0.5 * (rows - 1) * std::max(1.0, columns.used - 1) * log_of(n) -
+           std::log(choices);
 }
 
 } // namespace
@@ -171,11 +202,13 @@ void Judge::narrow(NodeId node, Evidence& evidence) const
         if (uniform) {
             return;
         }
+        const Columns columns = columns_of(population);
+        const auto choices = static_cast<double>(model_.contexts.size());
         double best = enough_gain;
         const Context* chosen = nullptr;
         std::uint8_t branch = no_class;
         for (const Context& context : model_.contexts) {
-            const double gain = description_gain(population, context, model_.contexts.size());
+            const double gain = description_gain(population, columns, context, choices);
             if (gain > best) {
                 const std::uint8_t own = class_of_target(context, model_.file_of[node]);
                 if (own != no_class) {

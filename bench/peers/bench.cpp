@@ -1,9 +1,9 @@
-// Runs `compare` over a generated fleet with known faults and writes one ranking per run.
+// Runs `compare` over a fleet with known faults and writes one ranking per run.
 //
-//     peers_bench FLEET_FOLDER [--service] [--method M] [--limit N] > rankings.jsonl
+//     bench_peers FLEET_FOLDER [--service] [--method M] [--limit N] > rankings.jsonl
 //
 // FLEET_FOLDER holds fleet/*.tar, targets/*.tar and cases.json ([{run, target, self, service}…]);
-// the rankings are what score.py of such a generator reads.
+// where a truth.json lies beside it (score.hpp), recall is printed to standard error.
 #include "stemma/analyzer/extract.hpp"
 #include "stemma/analyzer/peers.hpp"
 #include "stemma/analyzer/pool.hpp"
@@ -20,6 +20,8 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+
+#include "score.hpp"
 
 namespace {
 
@@ -112,18 +114,29 @@ int run(const std::vector<std::string>& words)
     begin = std::chrono::steady_clock::now();
     const PeerModel model(pool);
     fmt::print(stderr, "model in {:.2f} s\n", seconds_since(begin));
-    begin = std::chrono::steady_clock::now();
+    const bool scored = std::filesystem::exists(folder / "truth.json");
+    const Json truth =
+        scored ? parse_json(read_file(folder / "truth.json"), "truth.json") : Json::array();
+    Score score(truth);
+    double ranking_seconds = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
         options.exclude.clear();
         if (const auto self = pool.find(string_member(cases[i], "self"))) {
             options.exclude.push_back(*self);
         }
         options.service = named ? string_member(cases[i], "service") : "";
-        fmt::print("{}\n", line_of(samples[i].name, model.rank(samples[i], options), limit));
+        const auto start = std::chrono::steady_clock::now();
+        const Ranking ranking = model.rank(samples[i], options);
+        ranking_seconds += seconds_since(start);
+        score.add(samples[i].name, ranking);
+        fmt::print("{}\n", line_of(samples[i].name, ranking, limit));
     }
     fmt::print(stderr,
                "{:.1f} ms per ranking\n",
-               1000 * seconds_since(begin) / static_cast<double>(samples.size()));
+               1000 * ranking_seconds / static_cast<double>(samples.size()));
+    if (scored) {
+        fmt::print(stderr, "{}", score.report());
+    }
     return 0;
 }
 
@@ -134,12 +147,12 @@ int main(int argc, char** argv)
     try {
         const std::vector<std::string> words(argv + 1, argv + argc);
         if (words.empty()) {
-            fmt::print(stderr, "usage: peers_bench FLEET_FOLDER [--service] [--method M]\n");
+            fmt::print(stderr, "usage: bench_peers FLEET_FOLDER [--service] [--method M]\n");
             return 2;
         }
         return run(words);
     } catch (const std::exception& error) {
-        fmt::print(stderr, "peers_bench: {}\n", error.what());
+        fmt::print(stderr, "bench_peers: {}\n", error.what());
         return 1;
     }
 }
