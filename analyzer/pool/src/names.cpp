@@ -112,6 +112,7 @@ OwnNames OwnNames::of(const FeatureSet& set)
 {
     OwnNames names;
     std::map<std::string, std::set<std::string>> versions;
+    const std::string* last = nullptr;
     for (const Feature& feature : set.features) {
         if (feature.kind == "setting") {
             take_setting(feature, names);
@@ -120,8 +121,11 @@ OwnNames OwnNames::of(const FeatureSet& set)
         } else if (feature.kind == "vm") {
             take_vm(feature, names);
         }
-        if (auto version = version_in(feature.file)) {
-            versions[version->first].insert(version->second);
+        if (last == nullptr || feature.file != *last) { // features of one file follow each other
+            last = &feature.file;
+            if (auto version = version_in(feature.file)) {
+                versions[version->first].insert(version->second);
+            }
         }
     }
     for (const auto& [name, seen] : versions) {

@@ -70,8 +70,10 @@ SampleReader::SampleReader(Pool& pool, const FeatureSet& features, bool with_det
 Sample SampleReader::read(std::string name)
 {
     sample_.name = std::move(name);
+    const std::string* last = nullptr;
     for (const Feature& feature : features_.features) {
-        if (feature.kind == "setting") {
+        if (feature.kind == "setting" && (last == nullptr || *last != feature.file)) {
+            last = &feature.file;
             parsed_.insert(feature.file);
         }
     }
@@ -83,7 +85,7 @@ Sample SampleReader::read(std::string name)
     }
     for (const Feature& feature : features_.features) {
         if (is_repetition(feature) ||
-            (feature.kind == "setting" && links_.contains(feature.file))) {
+            (feature.kind == "setting" && !links_.empty() && links_.contains(feature.file))) {
             continue;
         }
         if (feature.kind == "file") {
@@ -265,10 +267,14 @@ NodeId SampleReader::path_node(const std::string& path)
 
 const std::string& SampleReader::general_path(const std::string& path)
 {
+    if (last_general_ != nullptr && last_general_->first == path) {
+        return last_general_->second;
+    }
     const auto [found, fresh] = general_.try_emplace(path);
     if (fresh) {
         found->second = general_path_of(path);
     }
+    last_general_ = &*found; // stays valid: references into a map survive its growth
     return found->second;
 }
 
@@ -318,21 +324,27 @@ void SampleReader::see(
 
 void SampleReader::finish()
 {
+    const auto by_node = [](const Observation& a, const Observation& b) { return a.node < b.node; };
+    if (!with_details_) {
+        if (!std::is_sorted(sample_.seen.begin(), sample_.seen.end(), by_node)) {
+            std::sort(sample_.seen.begin(), sample_.seen.end(), by_node);
+        }
+        return;
+    }
     std::vector<std::size_t> order(sample_.seen.size());
     for (std::size_t i = 0; i < order.size(); ++i) {
         order[i] = i;
     }
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return sample_.seen[a].node < sample_.seen[b].node;
+        return by_node(sample_.seen[a], sample_.seen[b]);
     });
     std::vector<Observation> seen;
     std::vector<Detail> details;
     seen.reserve(order.size());
+    details.reserve(order.size());
     for (const std::size_t i : order) {
         seen.push_back(sample_.seen[i]);
-        if (with_details_) {
-            details.push_back(std::move(sample_.details[i]));
-        }
+        details.push_back(std::move(sample_.details[i]));
     }
     sample_.seen = std::move(seen);
     sample_.details = std::move(details);

@@ -50,6 +50,7 @@ private:
     std::unordered_set<std::string> parsed_;
     std::unordered_set<std::string> links_; ///< files that are said elsewhere
     std::unordered_map<std::string, std::string> general_;
+    const std::pair<const std::string, std::string>* last_general_ = nullptr;
     std::string last_path_;
     NodeId last_node_ = 0;
 };
