@@ -82,6 +82,7 @@ void remove_files(const PointPlaces& places) noexcept
     std::error_code ignored;
     fs::remove(places.socket, ignored);
     fs::remove(places.scratch, ignored);
+    fs::remove(places.folder / "memory.sock", ignored);
     fs::remove(places.folder, ignored);
 }
 

@@ -2,11 +2,14 @@
 
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
+#include "stemma/core/json.hpp"
+#include "stemma/core/process.hpp"
 #include "stemma/disk/disk.hpp"
 #include "stemma/nbd/nbd.hpp"
 #include "stemma/virt/connection.hpp"
 #include "stemma/virt/domain_xml.hpp"
 #include "stemma/virt/overlay.hpp"
+#include "stemma/virt/xml.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +20,7 @@
 #include <system_error>
 
 #include "backup_job.hpp"
+#include "memory_point.hpp"
 #include "quiet.hpp"
 
 namespace stemma::analyzer {
@@ -138,6 +142,9 @@ struct DiskPoint::Impl {
     Time at{};
     bool quiesced = false;
     bool flushed = false;
+    std::string uri;
+    std::chrono::microseconds pause{0};
+    std::optional<MemoryPoint> memory; ///< the last member: ends first
 
     Impl(const virt::Domain& the_domain,
          virt::DiskInfo the_disk,
@@ -156,6 +163,7 @@ struct DiskPoint::Impl {
 
     ~Impl()
     {
+        memory.reset();
         if (method == PointMethod::stopped) {
             return;
         }
@@ -208,15 +216,66 @@ struct DiskPoint::Impl {
             }
         }
         options.cancel.check();
+        if (!options.make_memory_file) {
+            at = options.clock.now();
+            freeze_disk(description, options);
+        } else {
+            freeze_both(description, options);
+        }
+    }
+
+    /// Made before the guest stands still: libvirt would do it while it does.
+    void make_scratch() const
+    {
+        const auto told = run_checked({.argv = {"qemu-img",
+                                                "info",
+                                                "-U",
+                                                "--output=json",
+                                                "-f",
+                                                disk.format.empty() ? "raw" : disk.format,
+                                                disk.source}});
+        const auto size = integer_member(parse_json(told.out, "qemu-img info"), "virtual-size");
+        run_checked({.argv = {"qemu-img",
+                              "create",
+                              "-q",
+                              "-f",
+                              "qcow2",
+                              places.scratch.string(),
+                              std::to_string(size)}});
+    }
+
+    /// Disk and memory of one moment: the guest stands still from before the disk's point until
+    /// QEMU, which saves its devices, lets it run.
+    void freeze_both(const virt::DomainDescription& description, const Options& options)
+    {
+        const auto root = virt::parse_xml(domain.xml(), "libvirt's domain XML");
+        memory.emplace(domain,
+                       places.folder / "memory.sock",
+                       options.make_memory_file(),
+                       root.attribute_at("os/type", "machine"),
+                       log);
+        make_scratch();
+        const ResumeGuard guard(uri, domain);
+        const auto before = std::chrono::steady_clock::now();
+        domain.suspend();
         at = options.clock.now();
-        freeze_disk(description, options);
+        try {
+            freeze_disk(description, options);
+            memory->begin();
+        } catch (...) {
+            domain.resume();
+            throw;
+        }
+        pause = std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - before);
     }
 
     void freeze_disk(const virt::DomainDescription& description, const Options& options)
     {
         if (options.method != PointMethod::external) {
             try {
-                domain.begin_backup(backup_xml_for(description, disk, places), {});
+                domain.begin_backup(
+                    backup_xml_for(description, disk, places), {}, fs::exists(places.scratch));
                 method = PointMethod::backup;
                 return;
             } catch (const Error& error) {
@@ -258,6 +317,11 @@ DiskPoint::DiskPoint(const virt::Connection& connection,
     PointPlaces places(options.work_folder, description.uuid, disk);
     impl_ = std::make_unique<Impl>(domain, disk, std::move(places), options);
     if (!domain.active()) {
+        if (options.make_memory_file) {
+            throw Error(ErrorCode::unsupported,
+                        fmt::format("{} does not run: it has no memory", description.name),
+                        "leave --memory out");
+        }
         if (impl_->disk.source != impl_->places.overlay) { // else it is the disk
             std::error_code ignored;
             fs::remove(impl_->places.overlay, ignored);
@@ -270,6 +334,7 @@ DiskPoint::DiskPoint(const virt::Connection& connection,
     if (impl_->disk.source == impl_->places.overlay) { // merged now: another file below
         impl_->disk = system_disk(virt::describe_domain(domain.xml()));
     }
+    impl_->uri = connection.uri();
     impl_->begin(description, options);
 }
 
@@ -323,6 +388,17 @@ const std::string& DiskPoint::target() const noexcept
 bool DiskPoint::quiesced() const noexcept
 {
     return impl_->quiesced;
+}
+
+std::chrono::microseconds DiskPoint::pause() const noexcept
+{
+    return impl_->pause;
+}
+
+DiskPoint::Memory DiskPoint::finish_memory(const Cancel& cancel)
+{
+    impl_->memory->finish(cancel);
+    return {impl_->memory->core().memory(), impl_->memory->core().pages()};
 }
 
 bool DiskPoint::flushed() const noexcept

@@ -6,6 +6,8 @@
 #include "stemma/core/uuid.hpp"
 #include "stemma/zstd/zstd.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -17,7 +19,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* features_file = "features.json.zst";
-constexpr const char* disk_file = "disk.qcow2";
 constexpr std::uint64_t largest_features = 4ULL << 30U;
 
 } // namespace
@@ -108,18 +109,25 @@ bool SnapshotFolder::has(const std::string& id) const
 std::optional<fs::path> SnapshotFolder::disk(const std::string& id) const
 {
     auto path = folder_of(id) / disk_file;
-    if (!fs::exists(path)) {
-        return std::nullopt;
-    }
-    return path;
+    return fs::exists(path) ? std::optional(std::move(path)) : std::nullopt;
+}
+
+std::optional<fs::path> SnapshotFolder::memory(const std::string& id) const
+{
+    auto path = folder_of(id) / memory_file;
+    return fs::exists(path) ? std::optional(std::move(path)) : std::nullopt;
 }
 
 std::uint64_t SnapshotFolder::bytes(const std::string& id) const
 {
+    constexpr std::uint64_t block = 512; // what st_blocks counts, whatever the file system
     std::uint64_t total = 0;
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder_of(id), ignored)) {
-        total += entry.is_regular_file(ignored) ? entry.file_size(ignored) : 0;
+        struct stat info {};
+        if (::lstat(entry.path().c_str(), &info) == 0) {
+            total += static_cast<std::uint64_t>(info.st_blocks) * block;
+        }
     }
     return total;
 }

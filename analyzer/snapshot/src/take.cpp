@@ -60,8 +60,8 @@ void add_vm(FeatureSet& set, const std::string& xml)
 void keep_disk(const DiskPoint& point, const std::filesystem::path& file, const Cancel& cancel)
 {
     const auto place = point.place();
-    std::vector<std::string> argv = {
-        "qemu-img", "convert", "-f", point.format(), "-O", "qcow2", "-c"};
+    std::vector<std::string> argv = {"qemu-img", "convert", "-f", point.format(), "-O", "qcow2"};
+    argv.insert(argv.end(), {"-c", "-o", "compression_type=zstd"});
     argv.push_back(place);
     argv.push_back(file.string());
     run_checked({.argv = std::move(argv), .cancel = &cancel});
@@ -94,20 +94,28 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
     const auto xml = domain.xml();
     const auto description = virt::describe_domain(xml);
     const auto state = domain.status();
-    DiskPoint point(connection,
-                    domain,
-                    description,
-                    {.clock = world_.clock,
-                     .cancel = world_.cancel,
-                     .log = world_.log,
-                     .work_folder = options.work_folder,
-                     .allow = options.allow,
-                     .quiesce = options.quiesce,
-                     .method = options.method});
-
     Taken taken;
-    taken.id = make_uuid7(point.at());
-    auto draft = folder_.begin(taken.id, subject.uuid);
+    taken.id = make_uuid7(world_.clock.now());
+    // Begun by whoever holds the VM's lock, which the point takes first of all.
+    std::optional<SnapshotFolder::Draft> draft;
+    const auto begin_draft = [&] { draft.emplace(folder_.begin(taken.id, subject.uuid)); };
+    DiskPoint::Options wanted{.clock = world_.clock,
+                              .cancel = world_.cancel,
+                              .log = world_.log,
+                              .work_folder = options.work_folder,
+                              .allow = options.allow,
+                              .quiesce = options.quiesce,
+                              .method = options.method};
+    if (options.memory) {
+        wanted.make_memory_file = [&] {
+            begin_draft();
+            return draft->path() / SnapshotFolder::memory_file;
+        };
+    }
+    DiskPoint point(connection, domain, description, wanted);
+    if (!draft) {
+        begin_draft();
+    }
     taken.features =
         extract_disk(point, definition_, {.clock = world_.clock, .cancel = world_.cancel});
     if (definition_.wants("vm")) {
@@ -115,14 +123,19 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
         taken.features.arrange();
     }
     if (options.keep_disk) {
-        keep_disk(point, draft.path() / "disk.qcow2", world_.cancel);
+        keep_disk(point, draft->path() / SnapshotFolder::disk_file, world_.cancel);
     }
-    const auto digest = draft.put_features(taken.features);
+    Json memory = nullptr;
+    if (options.memory) {
+        const auto size = point.finish_memory(world_.cancel);
+        memory = {{"bytes", size.bytes}, {"pages", size.pages}};
+    }
+    const auto digest = draft->put_features(taken.features);
     taken.body = {{"definition", definition_.name},
                   {"disk",
                    {{"kept", options.keep_disk},
                     {"method", to_string(point.method())},
-                    {"pause_ms", 0},
+                    {"pause_ms", static_cast<double>(point.pause().count()) / 1000},
                     {"target", point.target()}}},
                   {"extractors", reports_of(taken.features)},
                   {"features", {{"count", taken.features.features.size()}, {"sha256", digest}}},
@@ -130,13 +143,14 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
                   {"host", subject.host},
                   {"id", taken.id},
                   {"image", subject.image},
-                  {"memory", false},
+                  {"memory", options.memory},
+                  {"memory_size", memory},
                   {"name", subject.name},
                   {"parent", json_or_null(subject.parent)},
                   {"quiesced", point.quiesced()},
                   {"state", virt::to_string(state.state)},
                   {"uuid", subject.uuid}};
-    draft.commit();
+    draft->commit();
     try {
         world_.recorder.record({point.at(), "snapshot.taken", taken.body});
     } catch (...) {

@@ -24,7 +24,7 @@ Command take_row()
         .options = {{"quiesce", "", "freeze the file systems through the guest agent meanwhile"},
                     {"keep-disk", "", "keep a copy of the whole disk too"},
                     {"method", "METHOD", "backup, or external: an overlay that is merged back"},
-                    {"memory", "", "capture memory too (not in this version)"},
+                    {"memory", "", "capture the memory of the same moment too"},
                     {"no-memory", "", "do not capture memory (the default)"},
                     {"uri", "URI", "look for the VMs on this libvirt, known to the lineage or not"},
                     definition_option},

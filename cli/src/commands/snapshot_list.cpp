@@ -167,43 +167,68 @@ int run_snapshot_prune(Context& context, const Args& args)
                  {"SIZE", "bytes", Column::Align::right, Column::Style::size}});
 }
 
-int run_snapshot_export(Context& context, const Args& args)
+namespace {
+
+/// Runs a copying command whose last argument is the file, written beside and renamed.
+void write_beside(Context& context, std::vector<std::string> argv, const std::string& file)
 {
-    const auto& words = args.expect_words(1, 1, "SNAPSHOT or VM");
-    const auto disk_file = args.value("disk");
-    if (args.has("memory")) {
-        throw Error(ErrorCode::unsupported, "this snapshot holds no memory");
-    }
-    if (!disk_file) {
-        throw Error(ErrorCode::usage, "say what to export: --disk FILE");
-    }
-    const auto snapshot = snapshot_named(context, words[0]);
-    const auto disk = snapshot_folder(context).disk(snapshot.id);
-    if (!disk) {
-        throw Error(ErrorCode::not_found,
-                    fmt::format("snapshot {} kept no disk", snapshot.id),
-                    fmt::format("take one that does: stemma snapshot take vm:{} --keep-disk",
-                                snapshot.vm_name));
-    }
-    const auto format = args.value_or("as", disk_file->ends_with(".raw") ? "raw" : "qcow2");
-    if (format != "raw" && format != "qcow2") {
-        throw Error(ErrorCode::usage,
-                    fmt::format("'{}' is no format of an export", format),
-                    "use --as qcow2 or --as raw");
-    }
-    const auto temporary = *disk_file + ".part";
+    const auto temporary = file + ".part";
+    argv.push_back(temporary);
     try {
-        run_checked(
-            {.argv =
-                 {"qemu-img", "convert", "-f", "qcow2", "-O", format, disk->string(), temporary},
-             .cancel = &context.cancel()});
-        std::filesystem::rename(temporary, *disk_file);
+        run_checked({.argv = std::move(argv), .cancel = &context.cancel()});
+        std::filesystem::rename(temporary, file);
     } catch (...) {
         std::error_code ignored;
         std::filesystem::remove(temporary, ignored);
         throw;
     }
-    context.log().info("wrote {} ({})", *disk_file, format);
+    context.log().info("wrote {}", file);
+}
+
+Error not_kept(const lineage::SnapshotInfo& snapshot,
+               std::string_view what,
+               std::string_view option)
+{
+    return {
+        ErrorCode::not_found,
+        fmt::format("snapshot {} kept no {}", snapshot.id, what),
+        fmt::format("take one that does: stemma snapshot take vm:{} {}", snapshot.vm_name, option)};
+}
+
+} // namespace
+
+int run_snapshot_export(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(1, 1, "SNAPSHOT or VM");
+    const auto disk_file = args.value("disk");
+    const auto memory_file = args.value("memory");
+    if (!disk_file && !memory_file) {
+        throw Error(ErrorCode::usage, "say what to export: --disk FILE, --memory FILE, or both");
+    }
+    const auto snapshot = snapshot_named(context, words[0]);
+    const auto folder = snapshot_folder(context);
+    const auto disk = folder.disk(snapshot.id);
+    const auto memory = folder.memory(snapshot.id);
+    if (disk_file && !disk) {
+        throw not_kept(snapshot, "disk", "--keep-disk");
+    }
+    if (memory_file && !memory) {
+        throw not_kept(snapshot, "memory", "--memory");
+    }
+    if (disk_file) {
+        const auto format = args.value_or("as", disk_file->ends_with(".raw") ? "raw" : "qcow2");
+        if (format != "raw" && format != "qcow2") {
+            throw Error(ErrorCode::usage,
+                        fmt::format("'{}' is no format of an export", format),
+                        "use --as qcow2 or --as raw");
+        }
+        write_beside(context,
+                     {"qemu-img", "convert", "-f", "qcow2", "-O", format, disk->string()},
+                     *disk_file);
+    }
+    if (memory_file) {
+        write_beside(context, {"cp", "--sparse=always", "--", memory->string()}, *memory_file);
+    }
     return 0;
 }
 

@@ -42,6 +42,7 @@ Json failed_item(const lineage::VmInfo& vm, const Error& error)
                                "flushed",
                                "id",
                                "memory",
+                               "memory_size",
                                "parent",
                                "quiesced",
                                "state"}) {
@@ -111,10 +112,8 @@ std::string uri_of(lineage::Store& store, const lineage::VmInfo& vm)
 int run_snapshot_take(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 10'000, "VM…");
-    if (args.has("memory")) {
-        throw Error(ErrorCode::unsupported,
-                    "the memory of a VM is not captured by this version",
-                    "leave --memory out: disk and metadata are captured");
+    if (args.has("memory") && args.has("no-memory")) {
+        throw Error(ErrorCode::usage, "--memory and --no-memory contradict each other");
     }
     const auto uri = args.value("uri");
     auto& store = context.store(lineage::Store::Mode::write);
@@ -127,6 +126,7 @@ int run_snapshot_take(Context& context, const Args& args)
     options.work_folder = capture_folder();
     options.quiesce = args.has("quiesce");
     options.keep_disk = args.has("keep-disk");
+    options.memory = args.has("memory");
     if (const auto word = args.value("method")) {
         options.method = analyzer::point_method_from(*word);
         if (!options.method || options.method == analyzer::PointMethod::stopped) {

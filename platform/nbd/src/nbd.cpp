@@ -310,7 +310,10 @@ serve(const std::string& node, const std::string& name, const ServeOptions& opti
             ErrorCode::not_found, "cannot run qemu-nbd: not found", "apt-get install qemu-utils");
     }
     // A session of its own, so that ^C reaches us first and the transaction ends in order.
-    std::vector<std::string> words = {"setsid", "qemu-nbd", "--cache=writeback", "--discard=unmap"};
+    // And told when we die: killed before the connection stands, nobody else would end it, and it
+    // would hold the image's lock for ever.
+    std::vector<std::string> words = {"setpriv", "--pdeathsig", "TERM", "setsid", "qemu-nbd"};
+    words.insert(words.end(), {"--cache=writeback", "--discard=unmap"});
     if (!options.writable) {
         words.emplace_back("--read-only");
     }

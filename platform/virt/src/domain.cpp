@@ -195,12 +195,18 @@ void Domain::resume() const
     }
 }
 
-void Domain::begin_backup(const std::string& backup_xml, const std::string& checkpoint_xml) const
+void Domain::begin_backup(const std::string& backup_xml,
+                          const std::string& checkpoint_xml,
+                          bool reuse_files) const
 {
+    unsigned flags = 0;
+    if (reuse_files) {
+        flags |= VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL;
+    }
     if (virDomainBackupBegin(raw(),
                              backup_xml.c_str(),
                              checkpoint_xml.empty() ? nullptr : checkpoint_xml.c_str(),
-                             0) != 0) {
+                             flags) != 0) {
         throw last_error("begin a backup of " + name());
     }
 }

@@ -40,6 +40,23 @@ void begin_merge(const Domain& domain, const std::string& target)
     }
 }
 
+/// A reader of the file below that was just killed holds its lock for a moment longer.
+void begin_merge_soon(const Domain& domain, const std::string& target)
+{
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    for (;;) {
+        try {
+            begin_merge(domain, target);
+            return;
+        } catch (const Error&) {
+            if (std::chrono::steady_clock::now() > deadline) {
+                throw;
+            }
+            std::this_thread::sleep_for(100ms);
+        }
+    }
+}
+
 } // namespace
 
 void put_overlay(const Domain& domain,
@@ -69,7 +86,7 @@ void put_overlay(const Domain& domain,
 void merge_overlay(const Domain& domain, const std::string& target, std::chrono::seconds patience)
 {
     if (!has_job(domain, target)) { // a killed process may have begun it
-        begin_merge(domain, target);
+        begin_merge_soon(domain, target);
     }
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (!is_ready(domain, target)) {

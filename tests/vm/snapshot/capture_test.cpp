@@ -356,6 +356,39 @@ TEST_CASE("an overlay serves where a backup is refused, and is merged back")
           sha256("later\n").hex());
 }
 
+TEST_CASE("disk and memory of one moment are kept, and the guest runs on")
+{
+    if (!can_run_vms()) {
+        return;
+    }
+    auto& bench = Bench::get();
+    bench.start();
+    Shop shop;
+    analyzer::Taker taker({shop.clock, shop.cancel, shop.log, shop.progress, shop.notebook},
+                          shop.snapshots,
+                          analyzer::default_definition());
+    const auto error = support::error_of([&] {
+        const auto taken = taker.take({bench.domain().uuid(), "tiny", "here", "", std::nullopt},
+                                      bench.uri(),
+                                      {.work_folder = bench.work(), .memory = true});
+        const auto core = shop.snapshots.memory(taken.id);
+        REQUIRE(core);
+        CHECK(taken.body.at("memory_size").at("bytes") == 96U << 20U);
+        CHECK(taken.body.at("disk").at("pause_ms") > 0.0);
+        const auto told = run_checked({.argv = {"readelf", "-lnW", core->string()}}).out;
+        CHECK_THAT(told, Catch::Matchers::Contains("VMCOREINFO"));
+        CHECK(read_file(*core).find("Linux version 6.") != std::string::npos);
+    });
+    if (error && error->message().find("background snapshot") != std::string::npos) {
+        WARN("[stemma-skip] QEMU may not use userfaultfd here");
+    } else {
+        CHECK_FALSE(error.has_value());
+    }
+    CHECK(bench.domain().status().state == virt::DomainState::running);
+    CHECK(bench.in_guest("echo alive") == "alive\n");
+    CHECK(bench.debris().empty());
+}
+
 TEST_CASE("a VM that stops under a capture costs the capture alone")
 {
     if (!can_run_vms()) {

@@ -5,7 +5,10 @@
 #include "stemma/core/log.hpp"
 #include "stemma/volume/volume.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +52,9 @@ public:
         /// Of a running VM: only by this method; else by a backup, and where the hypervisor refuses
         /// that, by an overlay.
         std::optional<PointMethod> method = std::nullopt;
+        /// Capture the memory of the same moment too: called once the VM's lock is held, gives the
+        /// name of the file that becomes an ELF core; empty: do not.
+        std::function<std::filesystem::path()> make_memory_file{};
     };
 
     /// throws  conflict: another snapshot or job of this VM is under way; unsupported: no disk that
@@ -74,6 +80,14 @@ public:
     [[nodiscard]] Time at() const noexcept;
     [[nodiscard]] const std::string& target() const noexcept; ///< "vda"
     [[nodiscard]] bool quiesced() const noexcept;             ///< the guest froze its file systems
+    /// What the guest stood still for, measured from outside; zero where it was not paused.
+    [[nodiscard]] std::chrono::microseconds pause() const noexcept;
+    /// Waits until the memory's file is whole; bytes of RAM and pages that are not zero.
+    struct Memory {
+        std::uint64_t bytes = 0;
+        std::uint64_t pages = 0;
+    };
+    Memory finish_memory(const Cancel& cancel);
     [[nodiscard]] bool flushed() const noexcept; ///< the guest wrote out what it held, just before
 
 private:

@@ -15,12 +15,16 @@ namespace stemma::analyzer {
 ///
 ///     <folder>/<id>/features.json.zst   canonical_json(to_json(FeatureSet)), one Zstandard frame
 ///     <folder>/<id>/disk.qcow2          the system disk, where it was asked for
+///     <folder>/<id>/memory.elf          the memory, an ELF core, sparse, where it was asked for
 ///     <folder>/.new-<vm>/               being made; the VM's next snapshot removes it
 ///
 /// A folder appears under its id whole or not at all. What a snapshot is, says its event; a folder
 /// without an event is debris, an event without a folder was pruned.
 class SnapshotFolder {
 public:
+    static constexpr const char* disk_file = "disk.qcow2";
+    static constexpr const char* memory_file = "memory.elf";
+
     explicit SnapshotFolder(std::filesystem::path folder);
 
     /// A folder being filled; removed with all in it unless commit() was called.
@@ -51,6 +55,8 @@ public:
     [[nodiscard]] bool has(const std::string& id) const;
     /// The kept disk's file; nullopt when none was kept.
     [[nodiscard]] std::optional<std::filesystem::path> disk(const std::string& id) const;
+    [[nodiscard]] std::optional<std::filesystem::path> memory(const std::string& id) const;
+    /// On this disk; holes do not count.
     [[nodiscard]] std::uint64_t bytes(const std::string& id) const;
     /// Ids that have a folder here, sorted.
     [[nodiscard]] std::vector<std::string> ids() const;

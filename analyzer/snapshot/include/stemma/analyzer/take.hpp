@@ -31,6 +31,7 @@ struct TakeOptions {
     std::vector<std::filesystem::path> allow{}; ///< see DiskPoint::Options
     bool quiesce = false;
     bool keep_disk = false;
+    bool memory = false;                              ///< capture the memory of the same moment
     std::optional<PointMethod> method = std::nullopt; ///< see DiskPoint::Options
 };
 

@@ -59,7 +59,10 @@ public:
     void resume() const;
 
     /// Pull or push backup (virDomainBackupBegin); checkpoint_xml may be empty.
-    void begin_backup(const std::string& backup_xml, const std::string& checkpoint_xml) const;
+    /// reuse_files  the scratch or target files are there already, with format and size
+    void begin_backup(const std::string& backup_xml,
+                      const std::string& checkpoint_xml,
+                      bool reuse_files = false) const;
     /// XML of the running backup; nullopt when there is none.
     [[nodiscard]] std::optional<std::string> backup_xml() const;
     /// Ends a running backup or other job; no job is no error.
