@@ -329,7 +329,9 @@ Finding Survey::finding_of(const Item& item) const
         finding.expected = expected_text(item);
     }
     finding.score = item.score;
-    finding.category = item.score >= interesting ? Category::of_interest : Category::noise;
+    // One or two peers (a VM's own past) cannot say more: what differs from them is of interest.
+    const double enough = judge_.peers() <= 2 ? least : interesting;
+    finding.category = item.score >= enough ? Category::of_interest : Category::noise;
     finding.peers = item.evidence.n;
     finding.peers_with = item.evidence.with;
     finding.reason = reason_of(item);

@@ -181,3 +181,15 @@ TEST_CASE("--explain shows every value with its VMs and marks the target's")
     CHECK(found[0].rows[2].value == "1m");
     CHECK(found[0].rows[2].target);
 }
+
+TEST_CASE("beside its own past alone, a changed setting is of interest")
+{
+    Pool pool;
+    pool.add(pool.read("past", system_with({{"/etc/my.cnf", "[mysqld]\nport = 1\nuser = a\n"}})));
+    const Sample target =
+        pool.read("now", system_with({{"/etc/my.cnf", "[mysqld]\nport = 2\nuser = a\n"}}), true);
+    const Ranking ranking = PeerModel(pool).rank(target, {});
+    REQUIRE(ranking.of_interest == 1);
+    CHECK(ranking.findings.front().setting == "mysqld/port");
+    CHECK(ranking.findings.front().expected == "1");
+}
