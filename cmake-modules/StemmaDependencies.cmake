@@ -24,6 +24,7 @@ stemma_find_pkg(LibBlkid::LibBlkid blkid)
 stemma_find_pkg(LibArchive::LibArchive libarchive)
 stemma_find_pkg(LibSodium::LibSodium libsodium)
 stemma_find_pkg(LibZstd::LibZstd libzstd)
+stemma_find_pkg(HttpLib::HttpLib cpp-httplib)
 
 if(STEMMA_BUILD_TESTS)
     find_package(Catch2 2.13 REQUIRED)
