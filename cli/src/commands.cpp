@@ -21,6 +21,7 @@ std::vector<Command> collect()
                         snapshot_commands,
                         compare_commands,
                         export_commands,
+                        serve_commands,
                         ledger_commands}) {
         auto rows = group();
         commands.insert(commands.end(),

@@ -176,7 +176,7 @@ private:
         relate("SPDXRef-DOCUMENT", "DESCRIBES", id);
         for (const auto root : deliverable.roots) {
             if (manifest_.files[root].sha256 == deliverable.sha256) {
-                relate(id, "CONTAINS", file_ids_.at(root));
+                relate(id, "COPY_OF", file_ids_.at(root));
             }
         }
         add_contents(number, id);
