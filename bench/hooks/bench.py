@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What watching a build costs: CPU and wall time of the same build, plain and watched, in pairs.
 
-usage: bench.py STEMMA HOOK [--rounds N] [--tools stemma,launcher,strace,bear]
+usage: bench.py STEMMA [--rounds N] [--tools stemma,strace,bear] [--only TITLE]
 
 Three generated workloads: C++ sources with heavy headers, small C files, and a configure-like shell
 script. Each round runs the plain build and every watched one after the other; the medians of the ratios
@@ -61,9 +61,9 @@ def run(argv, folder, environment):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("stemma")
-    parser.add_argument("hook")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--tools", default="stemma,strace,bear")
+    parser.add_argument("--only", default="", help="a part of the workload's title")
     arguments = parser.parse_args()
     stemma = os.path.abspath(arguments.stemma)
     with tempfile.TemporaryDirectory(prefix="stemma-bench-") as top:
@@ -74,8 +74,10 @@ def main():
             "bear": lambda command: ["bear", "--output", f"{top}/cc.json", "--", "sh", "-c", command],
         }
         wanted = [name for name in arguments.tools.split(",") if name == "stemma" or shutil.which(name)]
-        print(f"{'workload':<20} {'plain CPU s':>11}  " + "  ".join(f"{name + ' CPU':>11} {'wall':>6}" for name in wanted))
+        print(f"{'workload':<20} {'plain CPU s':>11}  " + "  ".join(f"{name + ' CPU':>11} {'wall':>6}" for name in wanted), flush=True)
         for title, make in WORKLOADS.items():
+            if arguments.only not in title:
+                continue
             folder = tempfile.mkdtemp(dir=top)
             command = make(folder).replace("{launcher} ", "")
             plain_cpu, ratios = [], {name: ([], []) for name in wanted}
@@ -89,7 +91,7 @@ def main():
                     ratios[name][0].append(other_cpu / cpu)
                     ratios[name][1].append(other_wall / wall)
             print(f"{title:<20} {statistics.median(plain_cpu):>11.2f}  " + "  ".join(
-                f"{statistics.median(ratios[name][0]):>11.3f} {statistics.median(ratios[name][1]):>6.3f}" for name in wanted))
+                f"{statistics.median(ratios[name][0]):>11.3f} {statistics.median(ratios[name][1]):>6.3f}" for name in wanted), flush=True)
 
 
 if __name__ == "__main__":
