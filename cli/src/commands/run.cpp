@@ -124,7 +124,15 @@ Json event_body(const Action& action, const std::string& run, std::uint64_t seq)
     for (const auto& word : action.argv) {
         argv.push_back(json_text(word));
     }
-    return {{"command", argv}, {"item", action.item}, {"run", run}, {"set_seq", seq}};
+    Json body = {{"name", json_text(name_of_item(action.item))},
+                 {"command", argv},
+                 {"item", action.item},
+                 {"run", run},
+                 {"set_seq", seq}};
+    if (action.item["type"] == "vm") {
+        body["uuid"] = action.item["uuid"]; // so that it is in the VM's own log
+    }
+    return body;
 }
 
 /// Runs one action; what it did is in the ledger whatever happens next.

@@ -207,6 +207,13 @@ std::string detail_of(const std::string& kind, const Json& body)
                            word(body, "version"),
                            short_digest(word(body, "digest")));
     }
+    if (kind == "action.run") {
+        std::string text = word(body, "phase") + ":";
+        for (const auto& argument : body.value("command", Json::array())) {
+            text += " " + (argument.is_string() ? argument.get<std::string>() : argument.dump());
+        }
+        return text;
+    }
     return with_reason(word(body, kind == "host.added" ? "uri" : "state"), body);
 }
 

@@ -45,9 +45,17 @@ void derive_channel(Store::Impl& store, const Placed& placed)
         .run();
 }
 
+/// What was done to a VM from outside belongs to its history.
+void derive_action(Store::Impl& store, const Placed& placed)
+{
+    if (optional_string_member(placed.event.body, "uuid")) {
+        derive_vm(store, placed);
+    }
+}
+
 using Deriver = void (*)(Store::Impl&, const Placed&);
 
-constexpr std::array<std::pair<std::string_view, Deriver>, 18> derivers = {{
+constexpr std::array<std::pair<std::string_view, Deriver>, 19> derivers = {{
     {"build.recorded", derive_build},
     {"package.packed", derive_package},
     {"image.created", derive_image},
@@ -66,6 +74,7 @@ constexpr std::array<std::pair<std::string_view, Deriver>, 18> derivers = {{
     {"vm.changed", derive_vm},
     {"snapshot.taken", derive_snapshot},
     {"channel.set", derive_channel},
+    {"action.run", derive_action},
 }};
 
 } // namespace

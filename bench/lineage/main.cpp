@@ -1,0 +1,319 @@
+// Ingest and questions of the lineage on a made-up fleet.
+//
+//     bench_lineage [--builds N] [--sources N] [--inputs N] [--images N] [--vms N] [--hosts N]
+//     [--seed N]
+//
+// Prints one JSON object: the load, then CPU seconds, links per second, bytes per link, and the
+// times of each question in milliseconds. Everything follows from the seed.
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/text.hpp"
+#include "stemma/core/uuid.hpp"
+#include "stemma/lineage/query.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <map>
+#include <random>
+
+namespace {
+
+using namespace stemma;
+
+struct Load {
+    std::map<std::string, std::uint64_t> numbers = {{"builds", 20},
+                                                    {"sources", 450},
+                                                    {"inputs", 330},
+                                                    {"images", 1000},
+                                                    {"vms", 10000},
+                                                    {"hosts", 200},
+                                                    {"seed", 1}};
+    std::uint64_t operator[](const char* name) const { return numbers.at(name); }
+};
+
+double cpu_seconds()
+{
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+Time at(std::uint64_t seconds)
+{
+    return Time(std::chrono::seconds(1'700'000'000 + seconds));
+}
+
+std::string sha(const std::string& text)
+{
+    return sha256(text).hex();
+}
+
+/// Builds of one repository: each changes a few files, and compiles, archives and links everything.
+class World {
+public:
+    explicit World(const Load& load)
+        : load_(load), random_(load["seed"]), versions_(load["sources"] * 7, 1)
+    {
+    }
+
+    model::Event build(std::uint64_t number, std::uint64_t& links)
+    {
+        for (int i = 0; i < 20; ++i) {
+            ++versions_[random_() % versions_.size()];
+        }
+        model::Manifest manifest;
+        manifest.build = {
+            "bench", "bench", sha(fmt::format("commit {}", number)).substr(0, 40), "main", {}, ""};
+        manifest.run = {make_uuid5(stemma_uuid_space, fmt::format("run {}", number)),
+                        at(number * 100),
+                        at(number * 100),
+                        "m",
+                        "u",
+                        "/"};
+        for (std::size_t i = 0; i < versions_.size(); ++i) {
+            add(manifest,
+                i < load_["sources"] ? fmt::format("src/{:04}.cc", i)
+                                     : fmt::format("include/{:05}.hpp", i),
+                fmt::format("{} {}", i, versions_[i]),
+                model::FileState::clean);
+        }
+        const auto objects = manifest.files.size();
+        std::string all;
+        for (std::uint64_t i = 0; i < load_["sources"]; ++i) {
+            compile(manifest, i);
+            all += manifest.files.back().sha256.hex();
+        }
+        link(manifest, objects, all);
+        for (const auto& step : manifest.steps) {
+            links += step.inputs.size();
+        }
+        program_ = manifest.files[manifest.artifacts.back().file].sha256.hex();
+        run_ = manifest.run.id;
+        model::normalise(manifest);
+        return said(
+            "ci", number * 100, "build.recorded", Json{{"manifest", model::to_json(manifest)}});
+    }
+
+    model::Event package(std::uint64_t number)
+    {
+        package_ = {{"kind", "deb"},
+                    {"name", "bench"},
+                    {"sha256", sha(fmt::format("deb {}", number))},
+                    {"purl", fmt::format("pkg:deb/bench@{}?arch=amd64", number)},
+                    {"path", "x"}};
+        return said("packer",
+                    number * 100 + 1,
+                    "package.packed",
+                    Json{{"purl", package_["purl"]},
+                         {"name", "bench"},
+                         {"version", std::to_string(number)},
+                         {"arch", "amd64"},
+                         {"sha256", package_["sha256"]},
+                         {"file", "x"},
+                         {"build", run_},
+                         {"payload",
+                          {{{"path", "/usr/bin/bench"},
+                            {"sha256", program_},
+                            {"mode", 493},
+                            {"size", 1},
+                            {"link", "content"},
+                            {"artifact", program_},
+                            {"basis", ""}}}}});
+    }
+
+    model::Event image(std::uint64_t number, std::uint64_t time)
+    {
+        const Json parent = number == 0 ? Json() : Json(sha(fmt::format("image {}", number - 1)));
+        return said("imager",
+                    time,
+                    "image.created",
+                    Json{{"name", fmt::format("image-{}", number)},
+                         {"digest", sha(fmt::format("image {}", number))},
+                         {"parent", parent},
+                         {"format", "qcow2"},
+                         {"size", 1},
+                         {"path", ""},
+                         {"os", ""},
+                         {"installed", number % 50 == 0 ? Json::array({package_}) : Json::array()},
+                         {"removed", Json::array()},
+                         {"packages", Json::array()}});
+    }
+
+    model::Event vm(std::uint64_t number, std::uint64_t time)
+    {
+        const auto host = fmt::format("host-{}", random_() % load_["hosts"]);
+        return said(host,
+                    time,
+                    "vm.deployed",
+                    Json{{"uuid", make_uuid5(stemma_uuid_space, fmt::format("vm {}", number))},
+                         {"name", fmt::format("vm-{}", number)},
+                         {"host", host},
+                         {"image", sha(fmt::format("image {}", random_() % load_["images"]))},
+                         {"release", ""},
+                         {"state", "running"}});
+    }
+
+private:
+    static model::FileIndex add(model::Manifest& manifest,
+                                const std::string& path,
+                                const std::string& content,
+                                model::FileState state)
+    {
+        model::File file;
+        file.path = path;
+        file.repo = "bench";
+        file.sha256 = sha256(content);
+        file.size = 100;
+        file.state = state;
+        manifest.files.push_back(file);
+        return static_cast<model::FileIndex>(manifest.files.size() - 1);
+    }
+
+    void compile(model::Manifest& manifest, std::uint64_t source) const
+    {
+        model::Step step;
+        step.kind = model::StepKind::compile;
+        step.argv = {"c++", fmt::format("{}", source)};
+        step.inputs.push_back(static_cast<model::FileIndex>(source));
+        // Neighbours share most of their headers; header 0 is read by all.
+        std::mt19937_64 own(source / 15);
+        std::string content = fmt::format("{}", source);
+        std::set<model::FileIndex> headers = {static_cast<model::FileIndex>(load_["sources"])};
+        while (headers.size() < load_["inputs"] - 1) {
+            headers.insert(
+                static_cast<model::FileIndex>(load_["sources"] + own() % (load_["sources"] * 6)));
+        }
+        step.inputs.insert(step.inputs.end(), headers.begin(), headers.end());
+        for (const auto input : step.inputs) {
+            content += std::to_string(versions_[input]);
+        }
+        step.outputs = {add(
+            manifest, fmt::format("build/{:04}.o", source), content, model::FileState::generated)};
+        manifest.steps.push_back(std::move(step));
+    }
+
+    static void link(model::Manifest& manifest, std::size_t objects, const std::string& all)
+    {
+        model::Step step;
+        step.kind = model::StepKind::link;
+        step.argv = {"ld"};
+        for (auto i = objects; i < manifest.files.size(); ++i) {
+            step.inputs.push_back(static_cast<model::FileIndex>(i));
+        }
+        step.outputs = {add(manifest, "build/bench", all, model::FileState::generated)};
+        model::Artifact artifact;
+        artifact.file = step.outputs[0];
+        artifact.name = "bench";
+        artifact.kind = model::ArtifactKind::executable;
+        artifact.step = static_cast<std::uint32_t>(manifest.steps.size());
+        manifest.steps.push_back(std::move(step));
+        manifest.artifacts.push_back(artifact);
+    }
+
+    model::Event
+    said(const std::string& origin, std::uint64_t time, const std::string& kind, Json body)
+    {
+        return {origin, ++oseq_[origin], at(time), kind, std::move(body)};
+    }
+
+    const Load& load_;
+    std::mt19937_64 random_;
+    std::vector<std::uint64_t> versions_;
+    std::map<std::string, std::uint64_t> oseq_;
+    std::string program_;
+    std::string run_;
+    Json package_;
+};
+
+Json ask(lineage::Store& store, const std::string& selector, bool down, lineage::Kind kind)
+{
+    std::vector<double> times;
+    std::size_t found = 0;
+    for (int round = 0; round < 5; ++round) {
+        const double begin = cpu_seconds();
+        lineage::Query query(store, {});
+        const std::vector<std::string> words = {selector};
+        const auto from = query.select(
+            lineage::parse_selection(words, [](const std::string&) { return std::string(); }));
+        const auto nodes = down ? query.downstream(from) : query.upstream(from);
+        found = static_cast<std::size_t>(std::count_if(
+            nodes.begin(), nodes.end(), [&](lineage::Node node) { return node.kind == kind; }));
+        times.push_back((cpu_seconds() - begin) * 1000);
+    }
+    std::sort(times.begin(), times.end());
+    return {{"cpu_ms", times[times.size() / 2]}, {"found", found}};
+}
+
+int run(const Load& load)
+{
+    const TemporaryFolder folder("stemma-bench-lineage");
+    const SystemClock clock;
+    NullLog log;
+    const std::string path = folder.path() / "lineage.db";
+    auto store = lineage::Store::open(path, lineage::Store::Mode::write, clock, log);
+    World world(load);
+    std::uint64_t links = 0;
+    double ingest = 0;
+    const auto take = [&](std::span<const model::Event> events) {
+        const double begin = cpu_seconds();
+        store->append(events);
+        ingest += cpu_seconds() - begin;
+    };
+    for (std::uint64_t i = 0; i < load["builds"]; ++i) {
+        const auto built = world.build(i, links);
+        take({&built, 1});
+        const auto packed = world.package(i);
+        take({&packed, 1});
+    }
+    const double builds = ingest;
+    ingest = 0;
+    std::vector<model::Event> rest;
+    for (std::uint64_t i = 0; i < load["images"]; ++i) {
+        rest.push_back(world.image(i, 1'000'000 + i));
+    }
+    for (std::uint64_t i = 0; i < load["vms"]; ++i) {
+        rest.push_back(world.vm(i, 2'000'000 + i));
+    }
+    for (std::size_t from = 0; from < rest.size(); from += 1000) {
+        take(std::span(rest).subspan(from, std::min<std::size_t>(1000, rest.size() - from)));
+    }
+    store.reset();
+    store = lineage::Store::open(path, lineage::Store::Mode::read, clock, log);
+    const auto bytes = std::filesystem::file_size(path);
+    const Json result = {
+        {"load", load.numbers},
+        {"links", links},
+        {"build_ingest_cpu_s", builds},
+        {"links_per_cpu_s", static_cast<double>(links) / builds},
+        {"fleet_events_per_cpu_s", static_cast<double>(rest.size()) / ingest},
+        {"store_bytes", bytes},
+        {"bytes_per_link", static_cast<double>(bytes) / static_cast<double>(links)},
+        {"hosts_of_a_source", ask(*store, "file:src/0007.cc", true, lineage::Kind::host)},
+        {"hosts_of_a_hot_header",
+         ask(*store,
+             fmt::format("file:include/{:05}.hpp", load["sources"]),
+             true,
+             lineage::Kind::host)},
+        {"sources_of_a_host", ask(*store, "host:host-1", false, lineage::Kind::source)}};
+    std::puts(result.dump(2).c_str());
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    try {
+        Load load;
+        for (int i = 1; i + 1 < argc; i += 2) {
+            const auto name = std::string_view(argv[i]).substr(2);
+            load.numbers.at(std::string(name)) = parse_unsigned(argv[i + 1]).value();
+        }
+        return run(load);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "bench_lineage: %s\n", error.what());
+        return 1;
+    }
+}
