@@ -1,4 +1,5 @@
 #include "stemma/core/error.hpp"
+#include "stemma/zstd/zstd.hpp"
 
 #include <algorithm>
 
@@ -57,6 +58,21 @@ std::uint64_t Store::Impl::last_oseq(std::string_view name)
     return oseq;
 }
 
+namespace {
+
+/// How a body lies in its row. Manifests shrink to a sixth; small bodies would not.
+constexpr std::int64_t as_it_is = 0;
+constexpr std::int64_t compressed = 1;
+constexpr std::size_t worth_compressing = 2048;
+constexpr std::uint64_t largest_body = 4ULL << 30U;
+
+std::string unpacked(std::string_view frame, const std::string& name)
+{
+    return doing([&] { return zstd::decompress(frame, largest_body); }, "unpacking {}", name);
+}
+
+} // namespace
+
 model::Event event_of_row(const sqlite::Statement& row)
 {
     model::Event event;
@@ -64,10 +80,14 @@ model::Event event_of_row(const sqlite::Statement& row)
     event.kind = row.text(1);
     event.origin = row.text(2);
     event.oseq = static_cast<std::uint64_t>(row.integer(3));
-    if (row.integer(4) != 0) {
-        throw Error(ErrorCode::unsupported, "the event's body is encoded by a newer stemma");
+    const auto name = fmt::format("event {}/{}", event.origin, event.oseq);
+    if (row.integer(4) == as_it_is) {
+        event.body = parse_json(row.view(5), name);
+    } else if (row.integer(4) == compressed) {
+        event.body = parse_json(unpacked(row.view(5), name), name);
+    } else {
+        throw Error(ErrorCode::unsupported, name + " is encoded by a newer stemma");
     }
-    event.body = parse_json(row.view(5), fmt::format("event {}/{}", event.origin, event.oseq));
     return event;
 }
 
@@ -114,14 +134,20 @@ bool is_duplicate(sqlite::Database& db,
 
 void insert_event(sqlite::Database& db, const Placed& placed, const Digest& hash)
 {
+    auto body = canonical_json(placed.event.body);
+    const bool pack = body.size() >= worth_compressing;
+    if (pack) {
+        body = zstd::compress(body);
+    }
     db.cached("INSERT INTO event(seq, origin, oseq, at, kind, encoding, body, hash) "
-              "VALUES (?, ?, ?, ?, ?, 0, ?, ?)")
+              "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(placed.seq,
               placed.origin,
               placed.event.oseq,
               to_integer(placed.event.at),
               placed.event.kind,
-              Blob{canonical_json(placed.event.body)},
+              pack ? compressed : as_it_is,
+              Blob{body},
               Blob{bytes_of(hash)})
         .run();
 }

@@ -1,6 +1,7 @@
 #include "build_graph.hpp"
 
 #include "stemma/core/error.hpp"
+#include "stemma/zstd/zstd.hpp"
 
 namespace stemma::lineage {
 
@@ -108,12 +109,14 @@ std::string encode(const BuildGraph& graph)
         put_ascending(out, step.inputs);
         put_ascending(out, step.outputs);
     }
-    return out;
+    return zstd::compress(out);
 }
 
 BuildGraph decode_graph(std::string_view blob)
 {
-    Reader reader(blob);
+    constexpr std::uint64_t largest = 1ULL << 30U;
+    const std::string text = zstd::decompress(blob, largest);
+    Reader reader(text);
     if (reader.number() != layout) {
         throw Error(ErrorCode::corrupt, "a build's graph is of an unknown layout");
     }

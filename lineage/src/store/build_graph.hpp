@@ -12,10 +12,11 @@ namespace stemma::lineage {
 
 /// A build's files and steps as the store keeps them.
 ///
-/// Layout of the blob, all numbers LEB128: 1 (the layout's version); number of files, then per file
+/// The blob is a zstd frame (neighbouring steps read nearly the same files) around this layout, all
+/// numbers LEB128: 1 (the layout's version); number of files, then per file
 /// the zigzag difference of its `version` row to the one before, and its state; number of steps,
 /// then per step kind, exit (zigzag), tool + 1 (0: unknown), number and ascending differences of
-/// inputs, the same for outputs. A torn blob ends inside a number and is refused.
+/// inputs, the same for outputs. A torn blob fails its frame's checksum and is refused.
 struct BuildGraph {
     struct Node {
         std::int64_t version = 0; ///< row of table version
