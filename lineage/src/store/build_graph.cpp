@@ -115,7 +115,9 @@ std::string encode(const BuildGraph& graph)
 BuildGraph decode_graph(std::string_view blob)
 {
     constexpr std::uint64_t largest = 1ULL << 30U;
-    const std::string text = zstd::decompress(blob, largest);
+    // A frame never begins with this byte; the first stores held the layout as it is.
+    const bool plain = !blob.empty() && blob.front() == '\1';
+    const std::string text = plain ? std::string(blob) : zstd::decompress(blob, largest);
     Reader reader(text);
     if (reader.number() != layout) {
         throw Error(ErrorCode::corrupt, "a build's graph is of an unknown layout");
