@@ -249,7 +249,9 @@ void Judge::count(NodeId node, Question question, Evidence& evidence) const
     evidence.n = evidence.population.codes.size();
     const auto found = counts.find(own);
     evidence.with = found == counts.end() ? 0 : found->second;
-    const std::size_t limit = std::max<std::size_t>(evidence.with, 1);
+    // A single peer's value is alone by nature: it does not tell of rare values.
+    const std::size_t limit =
+        evidence.n == 1 ? evidence.with : std::max<std::size_t>(evidence.with, 1);
     for (const auto& [code, number] : counts) {
         if (number <= limit) {
             evidence.k += number;
