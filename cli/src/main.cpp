@@ -269,6 +269,7 @@ int run_command(const Invocation& invocation)
     context.format = format_of(args);
     context.colour = wants_colour(args, STDOUT_FILENO);
     context.quiet = args.has("quiet");
+    context.source_date_epoch = from_environment("SOURCE_DATE_EPOCH");
     const auto location = locate(std::filesystem::current_path(),
                                  args.value("store"),
                                  args.value("config"),

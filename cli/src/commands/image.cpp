@@ -192,6 +192,61 @@ Command diff_row()
         .run = run_image_diff};
 }
 
+Command find_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "name", .value = "GLOB", .help = "names that match, e.g. '*.conf'"},
+                    {.name = "sha256", .value = "HEX", .help = "files with exactly this content"},
+                    {.name = "larger", .value = "BYTES", .help = "files larger than this"},
+                    {.name = "setuid", .value = "", .help = "set-user-id or set-group-id"}});
+    return {.name = "image find",
+            .summary = "finds files in an image",
+            .synopsis = "SEL [PATH] [--name GLOB] [--sha256 HEX] [--larger BYTES] [--setuid]",
+            .description = what_sel_is,
+            .options = options,
+            .examples = {{.line = "stemma image find image:golden /usr --setuid",
+                          .meaning = "programs that run with their owner's rights"}},
+            .exits = "4 when part of the tree cannot be read",
+            .run = run_image_find};
+}
+
+Command customize_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "name", .value = "NEW", .help = "the name of the new version"}});
+    return {
+        .name = "image customize",
+        .summary = "makes a new image version by a YAML file: host name, keys, units, files",
+        .synopsis = "SEL FILE --name NEW",
+        .description =
+            "FILE (version: 1) may hold: hostname, timezone, users (name, ssh_keys), services "
+            "(enable, disable, mask), values and files (path, mode, and one of content, source, "
+            "template with ${name}), reset (machine-id, ssh-host-keys: what each clone must make "
+            "for itself). Nothing of the image runs; docs/images.md has an example.",
+        .options = options,
+        .examples = {{.line = "stemma image customize image:golden shop.yaml --name shop-base",
+                      .meaning = "applies a file"}},
+        .exits = "",
+        .run = run_image_customize};
+}
+
+Command gc_row()
+{
+    return {
+        .name = "image gc",
+        .summary = "removes image files that nothing needs",
+        .synopsis = "[--dry-run]",
+        .description =
+            "Removes the files of retired images and of changes that were killed, unless a VM, a "
+            "reader or a later version needs them. The record of an image stays.",
+        .options = {{.name = "dry-run", .value = "", .help = "show, remove nothing"}},
+        .examples = {{.line = "stemma image gc --dry-run", .meaning = "what would go"}},
+        .exits = "",
+        .run = run_image_gc};
+}
+
 Command export_row()
 {
     return {.name = "image export",
@@ -234,8 +289,11 @@ std::vector<Command> image_commands()
             ls_row(),
             cat_row(),
             diff_row(),
+            find_row(),
+            customize_row(),
             export_row(),
-            retire_row()};
+            retire_row(),
+            gc_row()};
 }
 
 } // namespace stemma::cli

@@ -37,6 +37,9 @@ int run_image_remove(Context& context, const Args& args);
 int run_image_export(Context& context, const Args& args);
 int run_image_retire(Context& context, const Args& args);
 int run_image_ls(Context& context, const Args& args);
+int run_image_customize(Context& context, const Args& args);
+int run_image_gc(Context& context, const Args& args);
+int run_image_find(Context& context, const Args& args);
 int run_image_cat(Context& context, const Args& args);
 int run_image_diff(Context& context, const Args& args);
 

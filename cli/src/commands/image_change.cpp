@@ -1,5 +1,6 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/image/customize.hpp"
 
 #include "image.hpp"
 
@@ -153,6 +154,44 @@ int run_image_retire(Context& context, const Args& args)
                             known->digest,
                             known->retired ? " before" : ""));
     return 0;
+}
+
+int run_image_customize(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(2, 2, "SEL FILE");
+    const auto name = needed(args, "name");
+    const auto customization = image::load_customization(words[1]);
+    auto world = image_world(context);
+    const auto base = select_image(context, args, words[0]);
+    return show_change(
+        context, image::customize(world, base, name, customization), "customize", false);
+}
+
+int run_image_gc(Context& context, const Args& args)
+{
+    args.expect_words(0, 0, "");
+    auto world = image_world(context);
+    const bool dry_run = args.has("dry-run");
+    const auto collected = image::collect(world, dry_run);
+    Answer answer{
+        .schema = "stemma.image.gc/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
+    for (const auto& file : collected.files) {
+        answer.items.push_back({{"path", file.path.string()},
+                                {"bytes", file.bytes},
+                                {"state",
+                                 file.in_use ? "in use"
+                                 : dry_run   ? "would go"
+                                             : "removed"}});
+    }
+    answer.extra = {{"dry_run", dry_run}};
+    return show(context,
+                answer,
+                {{.title = "path", .member = "path"},
+                 {.title = "size",
+                  .member = "bytes",
+                  .align = Column::Align::right,
+                  .style = Column::Style::size},
+                 {.title = "state", .member = "state"}});
 }
 
 } // namespace stemma::cli

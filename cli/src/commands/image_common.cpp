@@ -1,8 +1,6 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
-#include <cstdlib>
-
 #include "image.hpp"
 
 namespace stemma::cli {
@@ -17,18 +15,17 @@ std::vector<std::filesystem::path> allowed_folders(const Context& context)
     return folders;
 }
 
-std::optional<Time> source_date_epoch()
+std::optional<Time> source_date_epoch(const Context& context)
 {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment here
-    const char* text = std::getenv("SOURCE_DATE_EPOCH");
-    if (text == nullptr || *text == '\0') {
+    if (!context.source_date_epoch || context.source_date_epoch->empty()) {
         return std::nullopt;
     }
-    const auto seconds = parse_unsigned(text);
+    const auto seconds = parse_unsigned(*context.source_date_epoch);
     constexpr std::uint64_t most = 15'000'000'000;
     if (!seconds || *seconds > most) {
         throw Error(ErrorCode::usage,
-                    fmt::format("SOURCE_DATE_EPOCH is not a number of seconds: {}", text));
+                    fmt::format("SOURCE_DATE_EPOCH is not a number of seconds: {}",
+                                printable(*context.source_date_epoch)));
     }
     return Time(std::chrono::seconds(static_cast<std::int64_t>(*seconds)));
 }
@@ -110,7 +107,7 @@ image::World image_world(Context& context)
             .cancel = context.cancel(),
             .folder = context.make_state_folder("images"),
             .allow = allowed_folders(context),
-            .epoch = source_date_epoch()};
+            .epoch = source_date_epoch(context)};
 }
 
 Json image_item(const lineage::ImageInfo& image)

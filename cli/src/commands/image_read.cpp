@@ -1,3 +1,4 @@
+#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
@@ -225,6 +226,52 @@ int run_image_cat(Context& context, const Args& args)
         });
     }
     return 0;
+}
+
+int run_image_find(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(1, 2, "SEL [PATH]");
+    const auto tree = image::open_selected(select_image(context, args, words[0]));
+    const auto name = args.value("name");
+    const auto sha256 = args.value("sha256");
+    const auto larger = args.number("larger", 0, UINT64_MAX);
+    Answer answer{
+        .schema = "stemma.image.find/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
+    const auto damaged = [&](const std::string& at, const std::string& why) {
+        answer.gaps.push_back({.what = printable(at), .reason = why});
+    };
+    volume::walk(
+        *tree,
+        words.size() > 1 ? words[1] : "/",
+        [&](const std::string& at, const volume::NodeInfo& info) {
+            context.cancel().check();
+            const bool file = info.kind == volume::NodeKind::file;
+            const auto base = std::string_view(at).substr(at.rfind('/') + 1);
+            if ((name && !glob_match(*name, base)) ||
+                (args.has("setuid") && (info.mode & 06000U) == 0) ||
+                (larger && (!file || info.size <= *larger)) || (sha256 && !file)) {
+                return true;
+            }
+            if (sha256) {
+                Sha256 hash;
+                tree->read(at, [&](std::string_view part) {
+                    hash.update(part);
+                    return true;
+                });
+                if (Digest::from_hex(*sha256) != hash.finish()) {
+                    return true;
+                }
+            }
+            answer.items.push_back(node_item(at, info, ""));
+            return true;
+        },
+        damaged);
+    return show(context,
+                answer,
+                {{.title = "path", .member = "path"},
+                 {.title = "kind", .member = "kind"},
+                 {.title = "mode", .member = "mode"},
+                 {.title = "size", .member = "size", .align = Column::Align::right}});
 }
 
 } // namespace stemma::cli

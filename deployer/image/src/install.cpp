@@ -2,7 +2,6 @@
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/image/library.hpp"
-#include "stemma/image/transaction.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,8 +10,8 @@
 #include <algorithm>
 #include <array>
 
+#include "change_session.hpp"
 #include "deb_install.hpp"
-#include "record.hpp"
 #include "unpack.hpp"
 
 namespace stemma::image {
@@ -31,64 +30,6 @@ constexpr archive::Limits tar_limits{.max_entries = 1'000'000, .max_bytes = 64UL
     }
     throw Error(ErrorCode::conflict, text, "nothing was changed");
 }
-
-/// The image that a change starts from, as a recorded one in our folder.
-lineage::ImageInfo recorded_base(World& world, const Selected& base)
-{
-    if (base.recorded && fs::weakly_canonical(base.recorded->path).parent_path() ==
-                             fs::weakly_canonical(world.folder)) {
-        return *base.recorded;
-    }
-    const auto name = base.recorded ? base.recorded->name : base.path.stem().string();
-    const Change imported = import_image(world, name, base);
-    world.log.info("imported {} as image:{} ({:.12})", base.shown, name, imported.image.digest);
-    return imported.image;
-}
-
-/// One run of an image change: the overlay, its root file system, and the editor on it.
-class Session {
-public:
-    Session(World& world, const lineage::ImageInfo& base, std::optional<Time> newest_input)
-        : world_(world),
-          transaction_(
-              world.folder,
-              base.path,
-              volume::container_format_from(base.format).value_or(volume::ContainerFormat::qcow2),
-              world.log),
-          root_(disk::root_partition(transaction_.disk(), std::nullopt)),
-          region_(transaction_.disk(), root_.offset, root_.length, base.name)
-    {
-        // Without SOURCE_DATE_EPOCH the date comes from the inputs: same inputs, same bytes.
-        now_ = world.epoch ? *world.epoch
-                           : std::max(ext::last_written(region_), newest_input.value_or(Time{}));
-        editor_.emplace(region_, now_);
-    }
-
-    [[nodiscard]] ext::Editor& editor() { return *editor_; }
-    [[nodiscard]] Time now() const noexcept { return now_; }
-
-    /// Writes, checks the file system, publishes, records.
-    Change finish(NewVersion& version)
-    {
-        describe_tree(version, editor_->tree());
-        editor_->finish();
-        editor_.reset();
-        world_.cancel.check();
-        ext::check(region_, world_.folder.string());
-        world_.cancel.check();
-        const auto published = transaction_.commit();
-        world_.cancel.check();
-        return record(world_, version, published);
-    }
-
-private:
-    World& world_;
-    Transaction transaction_;
-    volume::Partition root_;
-    volume::Slice region_;
-    Time now_{};
-    std::optional<ext::Editor> editor_;
-};
 
 Time newest_of(const std::vector<Deb>& debs)
 {
@@ -150,7 +91,7 @@ void plan_file(std::vector<PlannedFile>& planned, const FileInstall& wanted)
                        .sha256 = ids.sha256});
 }
 
-void put_planned(Session& session, const PlannedFile& file)
+void put_planned(ChangeSession& session, const PlannedFile& file)
 {
     make_parents(session.editor(), file.target, session.now());
     const Fd source = open_file(file.source.string(), O_RDONLY);
@@ -185,7 +126,7 @@ void put_planned(Session& session, const PlannedFile& file)
 
 // ---- tarballs -----------------------------------------------------------------------------------
 
-Json put_tar(Session& session, const std::string& path, const Cancel& cancel)
+Json put_tar(ChangeSession& session, const std::string& path, const Cancel& cancel)
 {
     const Accounts accounts = Accounts::load(session.editor().tree());
     Json files = Json::array();
@@ -234,7 +175,10 @@ Json deb_entry(const Deb& deb, const std::string& vendor)
             {"path", fs::absolute(deb.path).lexically_normal().string()}};
 }
 
-void install_debs(World& world, Session& session, const std::vector<Deb>& debs, NewVersion& version)
+void install_debs(World& world,
+                  ChangeSession& session,
+                  const std::vector<Deb>& debs,
+                  NewVersion& version)
 {
     if (debs.empty()) {
         return;
@@ -288,7 +232,7 @@ Change install(World& world, const InstallRequest& request)
         plan_file(files, file);
     }
     const auto base = recorded_base(world, request.base);
-    Session session(world, base, newest_of(debs));
+    ChangeSession session(world, base, newest_of(debs));
     NewVersion version;
     version.name = request.name;
     version.parent = base.digest;
@@ -326,7 +270,7 @@ Change remove(World& world, const RemoveRequest& request)
     expect_name(request.name);
     make_folder(world.folder);
     const auto base = recorded_base(world, request.base);
-    Session session(world, base, std::nullopt);
+    ChangeSession session(world, base, std::nullopt);
     NewVersion version;
     version.name = request.name;
     version.parent = base.digest;

@@ -92,7 +92,7 @@ Change import_image(World& world, const std::string& name, const Selected& sourc
         describe(version, *disk, world.log);
     }
     Activity activity(world.progress, fmt::format("copying {}", source.shown), 0, "bytes");
-    const auto published = import_file(world.folder, chain, world.log);
+    const auto published = import_file(world.folder, chain, world.cancel, world.log);
     world.cancel.check();
     return record(world, version, published);
 }

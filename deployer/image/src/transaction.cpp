@@ -173,14 +173,18 @@ Transaction::Published Transaction::commit()
     return publish(file_, folder_, digest, size);
 }
 
-Transaction::Published
-import_file(const fs::path& folder, const std::vector<volume::Container>& chain, Log& log)
+Transaction::Published import_file(const fs::path& folder,
+                                   const std::vector<volume::Container>& chain,
+                                   const Cancel& cancel,
+                                   Log& log)
 {
     clean_stale(folder, log);
     WorkFile file(folder);
     const auto node = "json:" + volume::blockdev_json(chain, false, false);
     const CommandResult result =
-        run({.argv = {"qemu-img", "convert", "-O", "qcow2", node, file.path().string()}});
+        run({.argv = {"qemu-img", "convert", "-O", "qcow2", node, file.path().string()},
+             .cancel = &cancel});
+    cancel.check();
     if (!result.exit.success()) {
         refuse_disk_tool(result, fmt::format("copy {}", chain.front().path.string()));
     }

@@ -309,11 +309,21 @@ serve(const std::string& node, const std::string& name, const ServeOptions& opti
         throw Error(
             ErrorCode::not_found, "cannot run qemu-nbd: not found", "apt-get install qemu-utils");
     }
-    // A session of its own, so that ^C reaches us first and the transaction ends in order.
-    // And told when we die: killed before the connection stands, nobody else would end it, and it
-    // would hold the image's lock for ever.
-    std::vector<std::string> words = {"setpriv", "--pdeathsig", "TERM", "setsid", "qemu-nbd"};
-    words.insert(words.end(), {"--cache=writeback", "--discard=unmap"});
+    // A session of its own, so that ^C reaches us first and the transaction ends in order. The
+    // server dies with this thread: a client that is killed before the handshake would leave it
+    // waiting for ever. The test closes the gap between fork and setpriv, where our death sends no
+    // signal.
+    std::vector<std::string> words = {"setsid",
+                                      "setpriv",
+                                      "--pdeathsig",
+                                      "KILL",
+                                      "sh",
+                                      "-c",
+                                      R"(test "$PPID" = "$0" && exec "$@" >/dev/null)",
+                                      std::to_string(::getpid()),
+                                      "qemu-nbd",
+                                      "--cache=writeback",
+                                      "--discard=unmap"};
     if (!options.writable) {
         words.emplace_back("--read-only");
     }

@@ -45,7 +45,8 @@ TEST_CASE("versions are ordered as dpkg orders them")
 
 TEST_CASE("MD5 equals md5sum at every length around its blocks")
 {
-    for (const std::size_t length : {0U, 1U, 55U, 56U, 57U, 63U, 64U, 65U, 119U, 120U, 128U, 1000U}) {
+    for (const std::size_t length :
+         {0U, 1U, 55U, 56U, 57U, 63U, 64U, 65U, 119U, 120U, 128U, 1000U}) {
         const std::string text(length, 'q');
         CHECK(run_checked({.argv = {"md5sum"}, .input = text}).out.substr(0, 32) ==
               image::md5_hex(text));

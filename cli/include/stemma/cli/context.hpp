@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,8 @@ public:
     std::string store_url; ///< resolved from --store, STEMMA_STORE, .stemma/ or the state folder
     std::filesystem::path state_folder; ///< beside the store: images/, snapshots/, spool/
     Settings settings;
+    /// SOURCE_DATE_EPOCH as it stands in the environment: what reproducible work takes for "now".
+    std::optional<std::string> source_date_epoch;
 
     /// The store, opened at first use; reading commands never create one.
     lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);

@@ -97,4 +97,17 @@ void export_image(World& world,
 /// Marks an image version as no longer to be used; its file stays until it is collected.
 void retire(World& world, const lineage::ImageInfo& image, const std::string& reason);
 
+struct Collected {
+    struct File {
+        std::filesystem::path path;
+        std::uint64_t bytes = 0; ///< on disk
+        bool in_use = false;     ///< a VM or a reader has it open: it stays
+    };
+    std::vector<File> files;
+};
+
+/// Removes image files that nothing needs: not those of images in use, of VMs, or below either.
+/// What killed processes left goes too.
+Collected collect(World& world, bool dry_run);
+
 } // namespace stemma::image

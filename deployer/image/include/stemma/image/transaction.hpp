@@ -1,5 +1,6 @@
 #pragma once
 
+#include "stemma/core/cancel.hpp"
 #include "stemma/core/digest.hpp"
 #include "stemma/core/fd.hpp"
 #include "stemma/core/log.hpp"
@@ -74,6 +75,7 @@ Digest digest_of(volume::Volume& disk);
 /// file, and names it by its digest.
 Transaction::Published import_file(const std::filesystem::path& folder,
                                    const std::vector<volume::Container>& chain,
+                                   const Cancel& cancel,
                                    Log& log);
 
 } // namespace stemma::image

@@ -29,7 +29,8 @@ struct ServeOptions {
 };
 
 /// Starts qemu-nbd on a private socket (systemd socket activation: no name in any folder) and
-/// connects to it. It ends with the returned object, and also when this process is killed.
+/// connects to it. It ends with the returned object, and also when this process is killed or the
+/// calling thread ends.
 ///
 /// node  a blockdev description in JSON, as volume::blockdev_json() makes it
 /// name  what messages call the volume
