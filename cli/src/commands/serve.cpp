@@ -47,7 +47,8 @@ std::vector<Command> serve_commands()
                       .value = "HOST:PORT",
                       .help = "default 127.0.0.1:8080; port 0 takes a free one"}},
          .examples = {{"stemma serve", "Open http://127.0.0.1:8080/ in a browser."},
-                      {"curl -s 'http://127.0.0.1:8080/api/v1/where?q=file:src/price.cpp&to=hosts'",
+                      {"stemma serve & curl -s "
+                       "'http://127.0.0.1:8080/api/v1/where?q=file:src/price.cpp&to=hosts'",
                        "The same from a script."}},
          .exits = "0 ended by ^C or SIGTERM",
          .run = run_serve},
