@@ -50,6 +50,11 @@ class Compiling(BuildCase):
         self.assertIn("a.c", manifest.inputs("a.o"))
         self.assertIn("a.c", manifest.inputs("b.o"))
 
+    def test_a_pipe_whose_writer_ends_before_its_reader_begins(self):
+        self.write("a.c", "int a;\n")
+        manifest = self.build("cat a.c | (sleep 0.5; exec gcc -xc -c -o a.o -)")
+        self.assertIn("a.c", manifest.inputs("a.o"))
+
     def test_headers_that_the_dependency_file_leaves_out(self):
         self.write("a.c", "#include <vendored.h>\nint a;\n")
         self.write("vendor/vendored.h", "\n")
@@ -304,7 +309,7 @@ class Failing(BuildCase):
 
     def test_a_command_that_is_not_there(self):
         result = self.observe(["no-such-program-here"], check=False)
-        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.returncode, 127)
         self.assertIn(b"cannot run no-such-program-here", result.stderr)
 
 

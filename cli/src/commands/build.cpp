@@ -62,12 +62,15 @@ std::string summary(const model::Manifest& manifest)
             file.state != model::FileState::system && file.state != model::FileState::generated;
         sources += of_project ? 1 : 0;
     }
-    return fmt::format("{} steps, {} artifacts from {} sources ({} files in all){}",
-                       manifest.steps.size(),
-                       manifest.artifacts.size(),
-                       sources,
-                       manifest.files.size(),
-                       manifest.complete() ? "" : fmt::format(", {} holes", manifest.holes.size()));
+    const auto count = [](std::size_t number, std::string_view noun) {
+        return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+    };
+    return fmt::format("{}, {} from {} ({} in all){}",
+                       count(manifest.steps.size(), "step"),
+                       count(manifest.artifacts.size(), "artifact"),
+                       count(sources, "source"),
+                       count(manifest.files.size(), "file"),
+                       manifest.complete() ? "" : ", " + count(manifest.holes.size(), "hole"));
 }
 
 void keep(Context& context, const model::Manifest& manifest, const Args& args)
@@ -141,10 +144,11 @@ int run_build(Context& context, const Args& args)
     if (exit.start_error != 0) {
         std::error_code ignored;
         fs::remove(journal, ignored);
-        throw Error(exit.start_error == ENOENT ? ErrorCode::not_found : ErrorCode::io,
-                    fmt::format("cannot run {}: {}",
-                                args.rest().front(),
-                                std::strerror(exit.start_error))); // NOLINT(concurrency-mt-unsafe)
+        context.log().write(LogLevel::error,
+                            fmt::format("cannot run {}: {}",
+                                        args.rest().front(),
+                                        std::generic_category().message(exit.start_error)));
+        return exit.start_error == ENOENT ? 127 : 126; // as a shell, env and nice say it
     }
     if (!exit.recorded) {
         context.log().warning("the journal {} could not be written in full", journal.string());
@@ -181,8 +185,9 @@ std::vector<Command> build_commands()
          .examples = {{"stemma build -- make -j8", "Build with make, and record it."},
                       {"stemma build --name shop --out shop.json -- cmake --build build",
                        "Name the project, and keep the manifest in a file too."}},
-         .exits =
-             "COMMAND's exit status, or its signal; 4 with --strict when something was not seen",
+         .exits = "COMMAND's exit status, or its signal; 127 when there is no such command, 126 "
+                  "when it cannot "
+                  "be run; 4 with --strict when something was not seen",
          .run = run_build,
          .rest_is_command = true},
     };

@@ -132,35 +132,85 @@ private:
         return a.started < b.ended && b.started < a.ended;
     }
 
+    using ByPipe = std::unordered_multimap<std::uint64_t, std::size_t>;
+
+    /// A writer may have ended before the shell started the reader beside it: the shell itself held
+    /// the pipe meanwhile. That is the next reader of the pipe with the same parent, unless another
+    /// writer came between them: then the pipe is another one under the same number.
+    std::optional<std::size_t>
+    next_sibling(std::size_t writer, const ByPipe& readers, const ByPipe& writers) const
+    {
+        const auto& from = recorded_.processes[writer];
+        const auto is_sibling = [&](std::size_t index) {
+            const auto& other = recorded_.processes[index];
+            return index != writer && other.writer == from.writer &&
+                   other.record.parent_serial == from.record.parent_serial &&
+                   other.record.started >= from.record.started;
+        };
+        const auto started = [&](std::size_t index) {
+            return recorded_.processes[index].record.started;
+        };
+        const auto pipe = pipe_out(from.record);
+        std::optional<std::size_t> next;
+        const auto [first, last] = readers.equal_range(pipe);
+        for (auto reader = first; reader != last; ++reader) {
+            if (is_sibling(reader->second) && roles_[reader->second] != Role::scheduler &&
+                (!next || started(reader->second) < started(*next))) {
+                next = reader->second;
+            }
+        }
+        const auto [begin, end] = writers.equal_range(pipe);
+        const bool another = next && std::any_of(begin, end, [&](const auto& entry) {
+                                 return entry.second != *next && is_sibling(entry.second) &&
+                                        started(entry.second) < started(*next);
+                             });
+        return another ? std::nullopt : next;
+    }
+
+    bool join_with_readers(std::size_t index, const ByPipe& readers)
+    {
+        const auto& writer = recorded_.processes[index];
+        const auto [first, last] = readers.equal_range(pipe_out(writer.record));
+        bool taken = false;
+        for (auto reader = first; reader != last; ++reader) {
+            const auto& other = recorded_.processes[reader->second];
+            if (reader->second != index && other.writer == writer.writer &&
+                roles_[reader->second] != Role::scheduler && overlap(other.record, writer.record)) {
+                groups_.join(index, reader->second);
+                taken = true;
+            }
+        }
+        return taken;
+    }
+
     void join_pipes()
     {
-        std::unordered_multimap<std::uint64_t, std::size_t> readers;
+        ByPipe readers;
+        ByPipe writers;
         for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            if (const auto pipe = pipe_in(recorded_.processes[i].record); pipe != 0) {
+            const auto& record = recorded_.processes[i].record;
+            if (const auto pipe = pipe_in(record); pipe != 0) {
                 readers.emplace(pipe, i);
+            }
+            if (const auto pipe = pipe_out(record); pipe != 0) {
+                writers.emplace(pipe, i);
             }
         }
         for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            const auto& writer = recorded_.processes[i];
-            const auto pipe = pipe_out(writer.record);
-            if (pipe == 0 || roles_[i] == Role::scheduler) {
+            if (pipe_out(recorded_.processes[i].record) == 0 || roles_[i] == Role::scheduler) {
                 continue;
             }
-            const auto [first, last] = readers.equal_range(pipe);
-            bool taken = false;
-            for (auto reader = first; reader != last; ++reader) {
-                const auto& other = recorded_.processes[reader->second];
-                if (reader->second != i && other.writer == writer.writer &&
-                    roles_[reader->second] != Role::scheduler &&
-                    overlap(other.record, writer.record)) {
-                    groups_.join(i, reader->second);
-                    taken = true;
-                }
+            bool taken = join_with_readers(i, readers);
+            if (const auto sibling = next_sibling(i, readers, writers)) {
+                groups_.join(i, *sibling);
+                taken = true;
+            }
+            if (taken) {
+                continue;
             }
             // Nobody else reads it: the shell or script above does, as with $(…).
             const auto above = parent(i);
-            if (!taken && above && roles_[*above] != Role::scheduler &&
-                !swallows_children(roles_[i])) {
+            if (above && roles_[*above] != Role::scheduler && !swallows_children(roles_[i])) {
                 groups_.join(i, *above);
             }
         }
