@@ -29,7 +29,7 @@ template <typename Integer>
 void put(std::string& out, Integer value)
 {
     for (std::size_t i = 0; i < sizeof value; ++i) {
-        out.push_back(static_cast<char>((value >> (8U * i)) & 0xffU));
+        out.push_back(static_cast<char>((std::uint64_t{value} >> (8U * i)) & 0xffU));
     }
 }
 

@@ -344,7 +344,8 @@ void Survey::share_blame()
 {
     std::map<std::string, double> crowd;
     const auto place = [&](const Item& item) {
-        const auto parts = split(pool_.describe(item.node).first, '/');
+        const auto described = pool_.describe(item.node); // the parts below borrow from it
+        const auto parts = split(described.first, '/');
         std::string name;
         for (std::size_t i = 0; i < parts.size() && i < 3; ++i) {
             name += "/" + std::string(parts[i]);

@@ -79,7 +79,8 @@ std::vector<std::string> aliases(const std::string& path)
 std::string vendor(const std::string& root)
 {
     try {
-        for (const auto line : split_lines(read_file(root + "etc/os-release", 1U << 20U))) {
+        const auto text = read_file(root + "etc/os-release", 1U << 20U); // the lines borrow from it
+        for (const auto line : split_lines(text)) {
             if (starts_with(line, "ID=")) {
                 auto id = line.substr(3);
                 if (id.size() > 1 && (id.front() == '"' || id.front() == '\'')) {
