@@ -261,16 +261,19 @@ bool Applier::apply_wave(const Plan& plan, std::size_t wave, ApplyResult& result
                       members.size() * 2,
                       "steps");
     // All are started before any is waited for: their boots overlap.
-    for (auto& [vm, outcome] : members) {
-        activity.detail(vm->spec.name);
-        attempt(outcome, world_.log, [&] { prepare(*vm); });
+    for (auto& member : members) {
+        const auto& vm = *member.first;
+        activity.detail(vm.spec.name);
+        attempt(member.second, world_.log, [&] { prepare(vm); });
         activity.advance();
     }
     bool good = true;
-    for (auto& [vm, outcome] : members) {
-        activity.detail(vm->spec.name);
+    for (auto& member : members) {
+        const auto& vm = *member.first;
+        auto& outcome = member.second;
+        activity.detail(vm.spec.name);
         if (outcome.ok) {
-            attempt(outcome, world_.log, [&] { prove(*vm, outcome); });
+            attempt(outcome, world_.log, [&] { prove(vm, outcome); });
         }
         activity.advance();
         good = good && outcome.ok;

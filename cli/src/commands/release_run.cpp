@@ -29,18 +29,20 @@ void require_consent(const Plan& plan, bool yes)
     if (yes || names.empty()) {
         return;
     }
-    const Error refusal(ErrorCode::usage,
-                        "this removes VMs with all their disks: " + names,
-                        "say --yes if that is meant");
+    const auto refuse = [&] {
+        throw Error(ErrorCode::usage,
+                    "this removes VMs with all their disks: " + names,
+                    "say --yes if that is meant");
+    };
     if (::isatty(STDIN_FILENO) == 0) {
-        throw refusal;
+        refuse();
     }
     const auto question = "remove " + names + " with all their disks? [y/N] ";
     write_all(STDERR_FILENO, question, "the terminal");
     std::array<char, 16> answer{};
     const auto got = ::read(STDIN_FILENO, answer.data(), answer.size());
     if (got < 1 || (answer[0] != 'y' && answer[0] != 'Y')) {
-        throw refusal;
+        refuse();
     }
 }
 

@@ -17,7 +17,7 @@ constexpr std::uint64_t most_file = std::uint64_t{16} << 20U;
 
 std::string safe_word(const Node& node, std::string_view extra)
 {
-    const auto text = node.text();
+    auto text = node.text();
     const bool sound = !text.empty() && text.size() <= 253 && text.front() != '-' &&
                        text.front() != '.' && std::all_of(text.begin(), text.end(), [&](char c) {
                            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -31,7 +31,7 @@ std::string safe_word(const Node& node, std::string_view extra)
 
 std::string absolute_path(const Node& node)
 {
-    const auto text = node.text();
+    auto text = node.text();
     if (!text.starts_with('/') || text.ends_with('/') || text.find("/../") != std::string::npos ||
         text.ends_with("/..") || text.find('\0') != std::string::npos) {
         node.refuse(fmt::format("not a place in an image: {}", printable(text)),
@@ -43,7 +43,7 @@ std::string absolute_path(const Node& node)
 std::uint32_t mode_of(const Node& node)
 {
     std::uint32_t mode = 0;
-    const auto text = node.text();
+    auto text = node.text();
     for (const char digit : text) {
         if (digit < '0' || digit > '7' || mode > 07777) {
             node.refuse("not an octal mode", "quote it: mode: \"0644\"");

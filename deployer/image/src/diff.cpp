@@ -137,10 +137,10 @@ private:
         }
         for (const auto& [name, where] : names) {
             const auto full = below(path, name);
-            guarded(full, [&] {
+            guarded(full, [&, left = where.first, right = where.second] {
                 compare_node(full,
-                             where.first ? before_.look(full) : std::nullopt,
-                             where.second ? after_.look(full) : std::nullopt,
+                             left ? before_.look(full) : std::nullopt,
+                             right ? after_.look(full) : std::nullopt,
                              depth + 1);
             });
         }
