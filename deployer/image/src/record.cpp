@@ -2,37 +2,13 @@
 
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/volume/borrowed.hpp"
 
 #include "dpkg_database.hpp"
 
 namespace stemma::image {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-/// Lends a disk to open_root(), which wants to own one.
-class Lent final : public volume::Volume {
-public:
-    explicit Lent(volume::Volume& inner) : inner_(inner) {}
-    [[nodiscard]] std::string name() const override { return inner_.name(); }
-    [[nodiscard]] std::uint64_t size() const override { return inner_.size(); }
-    [[nodiscard]] bool writable() const override { return false; }
-    void read(std::uint64_t offset, std::span<std::byte> into) override
-    {
-        inner_.read(offset, into);
-    }
-    void write(std::uint64_t offset, std::span<const std::byte> data) override
-    {
-        inner_.write(offset, data);
-    }
-    void flush() override {}
-
-private:
-    volume::Volume& inner_;
-};
-
-} // namespace
 
 void expect_name(const std::string& name)
 {
@@ -70,7 +46,7 @@ void describe_tree(NewVersion& version, volume::Filesystem& tree)
 void describe(NewVersion& version, volume::Volume& disk, Log& log)
 {
     try {
-        const auto tree = disk::open_root(std::make_unique<Lent>(disk));
+        const auto tree = disk::open_root(std::make_unique<volume::Borrowed>(disk));
         describe_tree(version, *tree);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported && error.code() != ErrorCode::not_found &&

@@ -5,6 +5,7 @@
 #include "stemma/core/text.hpp"
 #include "stemma/ext/ext.hpp"
 #include "stemma/nbd/nbd.hpp"
+#include "stemma/volume/borrowed.hpp"
 
 #include <algorithm>
 
@@ -131,32 +132,11 @@ std::string advice_for(const volume::PartitionTable& table)
     return {};
 }
 
-/// Borrows a volume where an owner is asked for.
-class Borrowed final : public volume::Volume {
-public:
-    explicit Borrowed(volume::Volume& inner) : inner_(inner) {}
-    [[nodiscard]] std::string name() const override { return inner_.name(); }
-    [[nodiscard]] std::uint64_t size() const override { return inner_.size(); }
-    [[nodiscard]] bool writable() const override { return false; }
-    void read(std::uint64_t offset, std::span<std::byte> into) override
-    {
-        inner_.read(offset, into);
-    }
-    void write(std::uint64_t offset, std::span<const std::byte> data) override
-    {
-        inner_.write(offset, data);
-    }
-    void flush() override {}
-
-private:
-    volume::Volume& inner_;
-};
-
 bool looks_like_root(volume::Volume& disk, const Partition& partition)
 {
     try {
         const auto tree =
-            ext::open_reader(take_partition(std::make_unique<Borrowed>(disk), partition));
+            ext::open_reader(take_partition(std::make_unique<volume::Borrowed>(disk), partition));
         return tree->look_through("/etc/os-release").has_value() ||
                tree->look_through("/etc/fstab").has_value();
     } catch (const Error&) {
