@@ -1,3 +1,33 @@
+# Half of the time that a source takes to compile goes into the same standard and outside headers.
+# With STEMMA_PRECOMPILE they are read once: a build from nothing takes little more than half. Off by
+# default, since ccache serves a developer better, and so that a missing #include shows itself.
+option(STEMMA_PRECOMPILE "Precompile the headers that nearly every source includes" OFF)
+set(STEMMA_PRECOMPILED_HEADERS
+    <algorithm> <array> <chrono> <filesystem> <fstream> <functional> <map> <memory> <mutex> <optional>
+    <set> <span> <string> <string_view> <unordered_map> <variant> <vector>
+    <fmt/format.h> <nlohmann/json.hpp>)
+
+# stemma_precompile(<target> <kind> [HEADER…]): all targets of one kind share the precompiled headers,
+# HEADERs beside the usual ones. Targets of one kind are compiled alike (PIC or not).
+function(stemma_precompile target kind)
+    if(NOT STEMMA_PRECOMPILE)
+        return()
+    endif()
+    set(shared stemma_precompiled_${kind})
+    if(NOT TARGET ${shared})
+        file(WRITE ${PROJECT_BINARY_DIR}/${shared}.cpp "")
+        add_library(${shared} OBJECT ${PROJECT_BINARY_DIR}/${shared}.cpp)
+        target_compile_features(${shared} PUBLIC cxx_std_20)
+        target_link_libraries(${shared} PRIVATE stemma_flags fmt::fmt nlohmann_json::nlohmann_json)
+        get_target_property(pic ${target} POSITION_INDEPENDENT_CODE)
+        set_target_properties(${shared} PROPERTIES POSITION_INDEPENDENT_CODE "${pic}")
+        list(TRANSFORM STEMMA_PRECOMPILED_HEADERS PREPEND "$<$<COMPILE_LANGUAGE:CXX>:" OUTPUT_VARIABLE headers)
+        list(TRANSFORM headers APPEND ">")
+        target_precompile_headers(${shared} PRIVATE ${headers} ${ARGN})
+    endif()
+    target_precompile_headers(${target} REUSE_FROM ${shared})
+endfunction()
+
 # stemma_add_library(<name> SOURCES … HEADERS … [LINK_PUBLIC …] [LINK_PRIVATE …])
 #
 # A static library `stemma_<name>` with the alias Stemma::<name>. Headers live below include/.
@@ -15,6 +45,7 @@ function(stemma_add_library name)
     target_link_libraries(${target}
         PUBLIC ${arg_LINK_PUBLIC}
         PRIVATE ${arg_LINK_PRIVATE} $<BUILD_INTERFACE:stemma_flags>)
+    stemma_precompile(${target} library)
 endfunction()
 
 # stemma_add_executable(<target> SOURCES … [LINK …])
@@ -37,6 +68,7 @@ function(stemma_add_unit_tests folder)
     if(NOT arg_LABELS)
         set(arg_LABELS unit)
     endif()
+    stemma_precompile(${target} unit_test <catch2/catch.hpp>)
     add_test(NAME ${target}
         COMMAND ${PROJECT_SOURCE_DIR}/tests/support/run-test $<TARGET_FILE:${target}> --use-colour no)
     set_tests_properties(${target} PROPERTIES

@@ -5,6 +5,8 @@
 
 #include <set>
 
+template class nlohmann::basic_json<>;
+
 namespace stemma {
 
 namespace {

@@ -59,7 +59,8 @@ Json about(const struct stat& status)
 std::string first_line(const std::string& path)
 {
     try {
-        return std::string(trim(read_file(path, 65536)));
+        const std::string content = read_file(path, 65536);
+        return std::string(trim(content));
     } catch (const Error&) {
         return {};
     }

@@ -30,7 +30,8 @@ std::optional<std::string> find_port()
     for (const auto& entry :
          std::filesystem::directory_iterator("/sys/class/virtio-ports", ignored)) {
         try {
-            if (trim(read_file(entry.path() / "name", 4096)) == port_name) {
+            const std::string name = read_file(entry.path() / "name", 4096);
+            if (trim(name) == port_name) {
                 return "/dev/" + entry.path().filename().string();
             }
         } catch (const Error&) {

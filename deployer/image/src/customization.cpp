@@ -128,7 +128,8 @@ void read_users(const Node& node, Customization& into)
         each.allow_only({"name", "ssh_keys"});
         Customization::User user{.name = safe_word(each.at("name"), "-_."), .ssh_keys = {}};
         for (const Node& key : each.at("ssh_keys").elements()) {
-            if (key.text().find('\n') != std::string::npos || split_words(key.text()).size() < 2) {
+            const std::string line = key.text();
+            if (line.find('\n') != std::string::npos || split_words(line).size() < 2) {
                 key.refuse("not one line of an authorized_keys file");
             }
             user.ssh_keys.push_back(key.text());

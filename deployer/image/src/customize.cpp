@@ -101,7 +101,6 @@ private:
 
     void set_hostname(const std::string& name)
     {
-        const std::string old(trim(text_of_file("/etc/hostname")));
         put("/etc/hostname", name + "\n", 0644);
         // The line that names this machine itself follows, others stay.
         std::string hosts;

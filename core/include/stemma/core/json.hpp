@@ -8,6 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
+// Compiled once, in json.cpp: each source would spend a second on it.
+extern template class nlohmann::basic_json<>;
+
 namespace stemma {
 
 /// Objects keep their keys sorted, so that dump() of equal values is equal text.
