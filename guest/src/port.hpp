@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <optional>
 #include <string>
 
@@ -14,7 +15,13 @@ namespace stemma::guest {
 std::optional<std::string> find_port();
 
 /// The host went away, or asked for a new epoch: whatever was under way is over.
-struct Abandoned {};
+class Abandoned : public std::exception {
+public:
+    [[nodiscard]] const char* what() const noexcept override
+    {
+        return "the host went away in the middle of something";
+    }
+};
 
 /// Frames over a file descriptor: the virtio port, or a socket in tests.
 ///

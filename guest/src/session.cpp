@@ -63,6 +63,8 @@ void answer(Port& port, const Frame& frame)
     Json result;
     try {
         result = run_operation(parse_json(frame.payload, "request"), exchange);
+    } catch (const Abandoned&) {
+        throw; // nobody is there to be answered
     } catch (const Error& error) {
         result = failure(error);
     } catch (const std::exception& error) {

@@ -53,35 +53,45 @@ std::string notes_at(int fd, std::uint64_t offset, std::uint64_t size)
     return build_id_in(notes);
 }
 
+/// True when one of a dynamic segment's entries is the flag of a position-independent program.
+template <typename Dynamic>
+bool says_pie(int fd, std::uint64_t offset, std::uint64_t size)
+{
+    constexpr std::uint64_t most = 65536;
+    for (std::uint64_t at = 0; at + sizeof(Dynamic) <= std::min(size, most);
+         at += sizeof(Dynamic)) {
+        Dynamic entry{};
+        if (!read_at(fd, offset + at, entry) || entry.d_tag == DT_NULL) {
+            return false;
+        }
+        if (entry.d_tag == DT_FLAGS_1 && (entry.d_un.d_val & DF_1_PIE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Shared libraries and position-independent programs have the same type: an interpreter or the
 /// PIE flag tells them apart.
 template <typename Header, typename Segment, typename Dynamic>
 void read_segments(int fd, const Header& header, Content& content)
 {
-    bool interpreter = false;
-    bool pie = false;
-    for (unsigned i = 0; i < header.e_phnum && i < 256; ++i) {
+    constexpr unsigned most = 256;
+    bool is_program = false;
+    for (unsigned i = 0; i < std::min<unsigned>(header.e_phnum, most); ++i) {
         Segment segment{};
         if (!read_at(fd, header.e_phoff + std::uint64_t{i} * sizeof segment, segment)) {
             break;
         }
         if (segment.p_type == PT_NOTE && content.build_id.empty()) {
             content.build_id = notes_at(fd, segment.p_offset, segment.p_filesz);
-        } else if (segment.p_type == PT_INTERP) {
-            interpreter = true;
-        } else if (segment.p_type == PT_DYNAMIC) {
-            for (std::uint64_t at = 0; at + sizeof(Dynamic) <= segment.p_filesz && at < 65536;
-                 at += sizeof(Dynamic)) {
-                Dynamic entry{};
-                if (!read_at(fd, segment.p_offset + at, entry) || entry.d_tag == DT_NULL) {
-                    break;
-                }
-                pie = pie || (entry.d_tag == DT_FLAGS_1 && (entry.d_un.d_val & DF_1_PIE) != 0);
-            }
         }
+        is_program = is_program || segment.p_type == PT_INTERP ||
+                     (segment.p_type == PT_DYNAMIC &&
+                      says_pie<Dynamic>(fd, segment.p_offset, segment.p_filesz));
     }
     if (header.e_type == ET_DYN) {
-        content.kind = interpreter || pie ? 'x' : 's';
+        content.kind = is_program ? 'x' : 's';
     }
 }
 

@@ -9,6 +9,8 @@
 #include <array>
 #include <cstddef>
 
+#include "../lane/layout.hpp"
+
 namespace stemma::hooks {
 
 namespace {
@@ -20,6 +22,7 @@ struct Numbered {
 
 #if defined(__x86_64__)
 constexpr std::uint32_t native_arch = AUDIT_ARCH_X86_64;
+constexpr std::uint32_t x32_bit = 0x40000000;
 #elif defined(__aarch64__)
 constexpr std::uint32_t native_arch = AUDIT_ARCH_AARCH64;
 #else
@@ -88,15 +91,39 @@ constexpr std::uint16_t load_word = BPF_LD | BPF_W | BPF_ABS;
 constexpr std::uint16_t jump_equal = BPF_JMP | BPF_JEQ | BPF_K;
 constexpr std::uint16_t give = BPF_RET | BPF_K;
 
+/// Position of the address behind the system call's instruction.
+constexpr std::uint32_t caller = offsetof(seccomp_data, instruction_pointer);
+
 /// Position of the low half of an argument (little-endian machines).
 constexpr std::uint32_t argument(unsigned index)
 {
     return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8U * index);
 }
 
+/// Notifies of an open, but not of one that reads no content, nor of one for reading from the fast
+/// lane's place. Ends.
+void append_open(std::vector<sock_filter>& program, unsigned flags_argument, bool has_lane)
+{
+    constexpr std::uint32_t other = O_ACCMODE | O_CREAT | O_TRUNC;
+    constexpr std::uint16_t jump_any = BPF_JMP | BPF_JSET | BPF_K;
+    program.push_back(statement(load_word, argument(flags_argument)));
+    program.push_back(jump(jump_any, O_DIRECTORY | O_PATH, has_lane ? 6 : 1, 0));
+    if (has_lane) {
+        program.push_back(jump(jump_any, other, 4, 0));
+        program.push_back(statement(load_word, caller));
+        program.push_back(jump(jump_equal, lane::return_address, 0, 2));
+        program.push_back(statement(load_word, caller + 4));
+        program.push_back(jump(jump_equal, lane::return_address >> 32U, 1, 0));
+    }
+    program.push_back(statement(give, SECCOMP_RET_USER_NOTIF));
+    program.push_back(statement(give, SECCOMP_RET_ALLOW));
+}
+
 /// Tells the calls of one table from the rest, and ends.
 template <std::size_t size>
-void append_table(std::vector<sock_filter>& program, const std::array<Numbered, size>& table)
+void append_table(std::vector<sock_filter>& program,
+                  const std::array<Numbered, size>& table,
+                  bool has_lane)
 {
     program.push_back(statement(load_word, offsetof(seccomp_data, nr)));
     for (const auto& row : table) {
@@ -106,11 +133,10 @@ void append_table(std::vector<sock_filter>& program, const std::array<Numbered, 
             program.push_back(statement(give, SECCOMP_RET_USER_NOTIF));
             continue;
         }
-        program.push_back(jump(jump_equal, number, 0, 4));
-        program.push_back(statement(load_word, argument(row.call == Call::open ? 1 : 2)));
-        program.push_back(jump(BPF_JMP | BPF_JSET | BPF_K, O_DIRECTORY | O_PATH, 1, 0));
-        program.push_back(statement(give, SECCOMP_RET_USER_NOTIF));
-        program.push_back(statement(give, SECCOMP_RET_ALLOW));
+        std::vector<sock_filter> open;
+        append_open(open, row.call == Call::open ? 1 : 2, has_lane && row.call == Call::openat);
+        program.push_back(jump(jump_equal, number, 0, static_cast<std::uint8_t>(open.size())));
+        program.insert(program.end(), open.begin(), open.end());
     }
     program.push_back(statement(give, SECCOMP_RET_ALLOW));
 }
@@ -120,7 +146,13 @@ void append_table(std::vector<sock_filter>& program, const std::array<Numbered, 
 std::vector<sock_filter> make_filter()
 {
     std::vector<sock_filter> native;
-    append_table(native, native_calls);
+#if defined(__x86_64__)
+    // The same architecture, other numbers: programs of the x32 ABI.
+    native.push_back(statement(load_word, offsetof(seccomp_data, nr)));
+    native.push_back(jump(BPF_JMP | BPF_JGE | BPF_K, x32_bit, 0, 1));
+    native.push_back(statement(give, SECCOMP_RET_USER_NOTIF));
+#endif
+    append_table(native, native_calls, true);
     std::vector<sock_filter> program;
     program.push_back(statement(load_word, offsetof(seccomp_data, arch)));
     // The jump is too far for its eight bits when tables grow: an unconditional one has 32.
@@ -130,7 +162,7 @@ std::vector<sock_filter> make_filter()
 #if defined(__x86_64__)
     program.push_back(jump(jump_equal, AUDIT_ARCH_I386, 1, 0));
     program.push_back(statement(give, SECCOMP_RET_ALLOW));
-    append_table(program, narrow_calls);
+    append_table(program, narrow_calls, false);
 #else
     program.push_back(statement(give, SECCOMP_RET_ALLOW));
 #endif
@@ -150,6 +182,11 @@ Call call_of(std::uint32_t arch, int number) noexcept
 #if defined(__x86_64__)
     if (arch == AUDIT_ARCH_I386) {
         return find(narrow_calls);
+    }
+#endif
+#if defined(__x86_64__)
+    if (arch == native_arch && (static_cast<std::uint32_t>(number) & x32_bit) != 0) {
+        return number == -1 ? Call::unknown : Call::x32;
     }
 #endif
     return arch == native_arch ? find(native_calls) : Call::unknown;

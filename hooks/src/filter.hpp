@@ -26,11 +26,13 @@ enum class Call {
     chdir,
     exit_group,
     io_uring,
+    x32, ///< any call of that ABI: none of them is understood
     unknown,
 };
 
 /// The filter for seccomp(2): notifies for the calls above, allows everything else. Opens of
-/// folders and O_PATH opens are left out: they read no content.
+/// folders and O_PATH opens are left out: they read no content. So are opens for reading from the
+/// fast lane's place (../lane/layout.hpp).
 std::vector<sock_filter> make_filter();
 
 /// arch  AUDIT_ARCH_*; number  of that architecture

@@ -79,12 +79,6 @@ pid_t thread_of(const seccomp_notif& event) noexcept
     return static_cast<pid_t>(event.pid);
 }
 
-std::string_view folder_part(std::string_view path)
-{
-    const auto slash = path.rfind('/');
-    return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash + 1);
-}
-
 } // namespace
 
 int install_filter(const std::vector<sock_filter>& filter) noexcept
@@ -99,8 +93,8 @@ int install_filter(const std::vector<sock_filter>& filter) noexcept
     return static_cast<int>(listener);
 }
 
-Notifications::Notifications(Fd listener, Session& session)
-    : listener_(std::move(listener)), session_(session)
+Notifications::Notifications(Fd listener, Session& session, std::string library)
+    : listener_(std::move(listener)), session_(session), lanes_(std::move(library))
 {
     const auto size = sizes();
     request_.resize(std::max<std::size_t>(size.seccomp_notif, sizeof(seccomp_notif)));
@@ -115,13 +109,29 @@ bool Notifications::answer_one()
     }
     seccomp_notif event{};
     std::memcpy(&event, request_.data(), sizeof event);
+    bool waits = true;
     try {
-        tell(event);
+        waits = tell(event);
     } catch (...) {
         lost_ = true; // out of memory: the build goes on, the record has a hole
     }
-    go_on(listener_.get(), event.id, response_);
+    if (waits) {
+        go_on(listener_.get(), event.id, response_);
+    }
     return true;
+}
+
+void Notifications::read_lanes()
+{
+    try {
+        lanes_.read([this](pid_t process, std::string_view path, const struct stat& info) {
+            if (!lanes_.is_library(path)) {
+                session_.opened(process, path, info);
+            }
+        });
+    } catch (...) {
+        lost_ = true;
+    }
 }
 
 bool Notifications::text(const seccomp_notif& event, unsigned argument, std::string& into)
@@ -136,17 +146,17 @@ bool Notifications::text(const seccomp_notif& event, unsigned argument, std::str
     return false;
 }
 
-void Notifications::tell(const seccomp_notif& event)
+bool Notifications::tell(const seccomp_notif& event)
 {
     const auto call = call_of(event.data.arch, event.data.nr);
+    read_lanes(); // before this process writes, renames, runs or ends anything
     switch (call) {
     case Call::open:
     case Call::openat:
     case Call::openat2:
     case Call::creat:
     case Call::truncate:
-        tell_open(event, call);
-        break;
+        return tell_open(event, call);
     case Call::execve:
     case Call::execveat:
         tell_exec(event, call);
@@ -164,42 +174,59 @@ void Notifications::tell(const seccomp_notif& event)
         session_.changes_folder(thread_of(event));
         break;
     case Call::exit_group:
-        session_.exits(thread_of(event), static_cast<int>(event.data.args[0] & 0xffU));
+        lanes_.release(
+            session_.exits(thread_of(event), static_cast<int>(event.data.args[0] & 0xffU)));
         break;
     case Call::io_uring:
         session_.hole(thread_of(event), "uses io_uring: its opens are not seen");
         break;
+    case Call::x32:
+        session_.hole(thread_of(event), "is of the x32 ABI: nothing of it is seen");
+        break;
     case Call::unknown:
         break;
     }
+    return true;
 }
 
-void Notifications::tell_open(const seccomp_notif& event, Call call)
+/// Flags of an open in the words of open(2); nullopt when they cannot be read.
+std::optional<int> Notifications::flags_of(const seccomp_notif& event, Call call)
+{
+    const auto& args = event.data.args;
+    switch (call) {
+    case Call::creat:
+        return O_WRONLY | O_CREAT | O_TRUNC;
+    case Call::truncate:
+        return O_WRONLY;
+    case Call::openat2: {
+        open_how how{};
+        return read_bytes(thread_of(event), args[2], &how, sizeof how)
+                   ? std::optional(static_cast<int>(how.flags))
+                   : std::nullopt;
+    }
+    case Call::openat:
+        return static_cast<int>(args[2]);
+    default:
+        return static_cast<int>(args[1]);
+    }
+}
+
+bool Notifications::tell_open(const seccomp_notif& event, Call call)
 {
     const auto& args = event.data.args;
     const bool has_folder = call == Call::openat || call == Call::openat2;
     std::string path;
     if (!text(event, has_folder ? 1 : 0, path)) {
-        return;
+        return true;
     }
-    int flags = 0;
-    if (call == Call::creat) {
-        flags = O_WRONLY | O_CREAT | O_TRUNC;
-    } else if (call == Call::truncate) {
-        flags = O_WRONLY;
-    } else if (call == Call::openat2) {
-        open_how how{};
-        if (!read_bytes(thread_of(event), args[2], &how, sizeof how)) {
-            return;
-        }
-        flags = static_cast<int>(how.flags);
-    } else {
-        flags = static_cast<int>(args[has_folder ? 2 : 1]);
+    if (Lanes::is_hello(path)) {
+        return !lanes_.grant(listener_.get(), event.id, session_.process_id(thread_of(event)));
     }
-    if ((flags & (O_PATH | O_DIRECTORY)) != 0) {
-        return;
+    const auto flags = flags_of(event, call);
+    if (flags && (*flags & (O_PATH | O_DIRECTORY)) == 0 && !lanes_.is_library(path)) {
+        session_.opens(thread_of(event), has_folder ? folder_of(args[0]) : AT_FDCWD, path, *flags);
     }
-    session_.opens(thread_of(event), has_folder ? folder_of(args[0]) : AT_FDCWD, path, flags);
+    return true;
 }
 
 void Notifications::tell_name(const seccomp_notif& event, Call call)
@@ -231,10 +258,8 @@ void Notifications::tell_name(const seccomp_notif& event, Call call)
         return;
     }
     if (call == Call::symlink || call == Call::symlinkat) {
-        from_folder = to_folder;
-        if (from.empty() || from.front() != '/') {
-            from.insert(0, folder_part(to)); // links are relative to where they lie
-        }
+        session_.symlinks(thread, from, {to_folder, to});
+        return;
     }
     session_.links(thread, {from_folder, from}, {to_folder, to});
 }
@@ -243,6 +268,7 @@ void Notifications::tell_exec(const seccomp_notif& event, Call call)
 {
     const auto& args = event.data.args;
     const bool has_folder = call == Call::execveat;
+    lanes_.settle();
     std::string path;
     if (!text(event, has_folder ? 1 : 0, path)) {
         return;
@@ -251,8 +277,11 @@ void Notifications::tell_exec(const seccomp_notif& event, Call call)
     if (!read_texts(thread_of(event), args[has_folder ? 2 : 1], is_narrow(event.data.arch), argv)) {
         session_.hole(thread_of(event), "its arguments cannot be read");
     }
-    session_.executes(
+    const auto program = session_.executes(
         thread_of(event), has_folder ? folder_of(args[0]) : AT_FDCWD, path, std::move(argv));
+    if (program && !is_narrow(event.data.arch)) {
+        lanes_.invite(program->process, program->parent, program->path, args[has_folder ? 3 : 2]);
+    }
 }
 
 void answer_forever(int listener) noexcept

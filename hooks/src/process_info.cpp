@@ -4,6 +4,7 @@
 #include "stemma/core/text.hpp"
 
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,6 +53,14 @@ std::optional<Family> family_of(pid_t thread)
     const auto status = head_of(proc_path(thread, "status"));
     const Family family{number_after(status, "\nTgid:"), number_after(status, "\nPPid:")};
     return family.process == 0 ? std::nullopt : std::optional(family);
+}
+
+std::uint64_t monotonic_now() noexcept
+{
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
+           static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 std::string link_of(pid_t pid, std::string_view name)

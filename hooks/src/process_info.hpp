@@ -27,6 +27,9 @@ bool stat_of(pid_t pid, std::string_view name, struct stat& info);
 /// The path without links and dots; empty when it is not there.
 std::string real_path(const std::string& path);
 
+/// CLOCK_MONOTONIC in nanoseconds.
+std::uint64_t monotonic_now() noexcept;
+
 /// What follows "#!"; empty when the file is no script.
 Session::Interpreter interpreter_of(const std::string& path);
 

@@ -1,104 +1,15 @@
 #include "stemma/hooks/session.hpp"
 
-#include "stemma/hooks/content.hpp"
-
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <map>
 
 #include "process_info.hpp"
 #include "session_process.hpp"
 #include "tag.hpp"
 
 namespace stemma::hooks {
-
-namespace {
-
-std::uint64_t monotonic_now() noexcept
-{
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
-           static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-bool starts_with(std::string_view text, std::string_view prefix) noexcept
-{
-    return text.substr(0, prefix.size()) == prefix;
-}
-
-/// Not content: the kernel's own files, devices, and git's and our own book-keeping.
-bool is_bookkeeping(std::string_view path) noexcept
-{
-    return starts_with(path, "/proc/") || starts_with(path, "/sys/") ||
-           starts_with(path, "/dev/") || path.find("/.git/") != std::string_view::npos ||
-           path.find("/.stemma/") != std::string_view::npos;
-}
-
-/// Where ccache keeps what it compiled: the copy that it hands out is what counts.
-std::string cache_folder()
-{
-    const auto value = [](const char* name) {
-        const char* text = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nobody writes it
-        return std::string(text == nullptr ? "" : text);
-    };
-    auto folder = value("CCACHE_DIR");
-    if (folder.empty()) {
-        const auto home = value("HOME");
-        const auto caches = value("XDG_CACHE_HOME");
-        struct stat info {};
-        folder = home + "/.ccache";
-        if (::stat(folder.c_str(), &info) != 0) {
-            folder = (caches.empty() ? home + "/.cache" : caches) + "/ccache";
-        }
-    }
-    const auto real = real_path(folder);
-    return (real.empty() ? folder : real) + "/";
-}
-
-} // namespace
-
-Stamp stamp_of(const struct stat& info) noexcept
-{
-    Stamp stamp = 0xcbf29ce484222325U;
-    const auto mix = [&stamp](std::uint64_t value) {
-        stamp = (stamp ^ value) * 0x9e3779b97f4a7c15U;
-        stamp ^= stamp >> 29U;
-    };
-    mix(info.st_dev);
-    mix(info.st_ino);
-    mix(static_cast<std::uint64_t>(info.st_size));
-    mix(static_cast<std::uint64_t>(info.st_mtim.tv_sec));
-    mix(static_cast<std::uint64_t>(info.st_mtim.tv_nsec));
-    mix(static_cast<std::uint64_t>(info.st_ctim.tv_sec));
-    mix(static_cast<std::uint64_t>(info.st_ctim.tv_nsec));
-    return stamp;
-}
-
-bool is_system_path(std::string_view path) noexcept
-{
-    static constexpr std::array<std::string_view, 7> folders = {
-        "/usr/", "/lib", "/bin/", "/sbin/", "/etc/", "/opt/", "/var/lib/"};
-    if (starts_with(path, "/usr/src/") || starts_with(path, "/usr/local/src/")) {
-        return false;
-    }
-    return std::any_of(
-        folders.begin(), folders.end(), [&](auto folder) { return starts_with(path, folder); });
-}
-
-Session::Session(JournalWriter& journal) : journal_(journal), cache_folder_(cache_folder()) {}
-
-bool Session::is_ignored(std::string_view path) const noexcept
-{
-    return is_bookkeeping(path) || starts_with(path, cache_folder_);
-}
 
 Session::~Session() = default;
 
@@ -160,113 +71,6 @@ Session::Process& Session::owner_of(Process& process)
     return process.owner && !process.owner->ended ? *process.owner : process;
 }
 
-std::string Session::text_path(Process& process, int folder, std::string_view path)
-{
-    if (!path.empty() && path.front() == '/') {
-        return std::string(path);
-    }
-    std::string base;
-    if (folder == AT_FDCWD) {
-        if (process.folder.empty()) {
-            process.folder = link_of(process.pid, "cwd");
-        }
-        base = process.folder;
-    } else {
-        base = link_of(process.pid, "fd/" + std::to_string(folder));
-    }
-    if (base.empty() || base.front() != '/') {
-        return {};
-    }
-    if (path.empty()) {
-        return base;
-    }
-    return (base == "/" ? base : base + "/").append(path);
-}
-
-const std::string& Session::canonical(const std::string& text, const struct stat& info)
-{
-    auto& entry = canonical_[text];
-    const StreamId file{info.st_dev, info.st_ino};
-    if (entry.path.empty() || entry.file != file) {
-        entry.file = file;
-        entry.path = real_path(text);
-        if (entry.path.empty()) {
-            entry.path = text;
-        }
-    }
-    return entry.path;
-}
-
-std::string Session::canonical_new(const std::string& text)
-{
-    const auto slash = text.rfind('/');
-    const auto folder = text.substr(0, slash == 0 ? 1 : slash);
-    struct stat info {};
-    if (::stat(folder.c_str(), &info) != 0) {
-        return text;
-    }
-    const auto& base = canonical(folder, info);
-    return (base == "/" ? base : base + "/") + text.substr(slash + 1);
-}
-
-Session::Located Session::locate(Process& process, int folder, std::string_view path)
-{
-    Located file;
-    file.path = text_path(process, folder, path);
-    if (file.path.empty() || is_ignored(file.path)) {
-        file.path.clear();
-        return file;
-    }
-    if (::stat(file.path.c_str(), &file.info) != 0) {
-        file.info = {};
-        return file;
-    }
-    file.regular = S_ISREG(file.info.st_mode);
-    if (file.regular) {
-        file.path = canonical(file.path, file.info);
-        if (is_ignored(file.path)) {
-            file.regular = false;
-            file.path.clear();
-        }
-    }
-    return file;
-}
-
-VersionId Session::version_of(const Located& file, bool written)
-{
-    const VersionKey key{file.path, stamp_of(file.info)};
-    const auto [found, fresh] = versions_.try_emplace(key, next_version_);
-    if (fresh) {
-        const auto id = next_version_++;
-        journal_.add(
-            Version{id, key.path, key.stamp, static_cast<std::uint64_t>(file.info.st_size)});
-        if (written || !is_system_path(file.path)) {
-            record_content(id, file, written);
-        }
-    }
-    return found->second;
-}
-
-void Session::record_content(VersionId id, const Located& file, bool written)
-{
-    Content content;
-    const Fd fd(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    const auto unchanged = [&] {
-        struct stat now {};
-        return ::fstat(fd.get(), &now) == 0 && stamp_of(now) == stamp_of(file.info);
-    };
-    constexpr std::int64_t large = 1 << 20;
-    const bool with_blob = !written || file.info.st_size < large;
-    auto read = fd && unchanged() ? content_of(fd.get(), with_blob) : std::nullopt;
-    if (read && unchanged()) {
-        content = std::move(*read);
-    } else {
-        content.raced = true;
-    }
-    content.id = id;
-    journal_.add(content);
-}
-
 void Session::read(Process& process, const Located& file, unsigned bits)
 {
     auto& owner = owner_of(process);
@@ -322,6 +126,21 @@ void Session::opens(pid_t thread, int folder, std::string_view path, int flags)
     }
 }
 
+void Session::opened(pid_t thread, std::string_view path, const struct stat& info)
+{
+    auto& process = process_of(thread);
+    Located file;
+    file.path = text_path(process, AT_FDCWD, path);
+    file.info = info;
+    if (file.path.empty() || is_ignored(file.path)) {
+        return;
+    }
+    settle_name(file);
+    if (file.regular) {
+        read(process, file, access_read);
+    }
+}
+
 void Session::move_file(Process& process, const Located& from, const Located& to, bool keeps_source)
 {
     if (!from.regular || to.path.empty()) {
@@ -352,6 +171,16 @@ void Session::links(pid_t thread, Name from, Name to)
     if (!target.regular) { // else the call will fail
         move_file(process, locate(process, from.folder, from.path), target, true);
     }
+}
+
+void Session::symlinks(pid_t thread, std::string_view target, Name link)
+{
+    std::string from(target);
+    if (!target.starts_with('/')) {
+        const auto slash = link.path.rfind('/');
+        from.insert(0, link.path.substr(0, slash == std::string_view::npos ? 0 : slash + 1));
+    }
+    links(thread, {link.folder, from}, link);
 }
 
 void Session::changes_folder(pid_t thread)
@@ -462,16 +291,14 @@ void Session::expand_response_files(const Process& process, Image& image)
     }
 }
 
-void Session::executes(pid_t thread,
-                       int folder,
-                       std::string_view path,
-                       std::vector<std::string> argv)
+std::optional<Session::Start>
+Session::executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv)
 {
     auto& process = process_of(thread);
     const auto program = locate(process, folder, path);
     constexpr mode_t any_execute = S_IXUSR | S_IXGRP | S_IXOTH;
     if (!program.regular || (program.info.st_mode & any_execute) == 0) {
-        return;
+        return std::nullopt;
     }
     Image image;
     image.argv = std::move(argv);
@@ -480,76 +307,22 @@ void Session::executes(pid_t thread,
     }
     image.cwd = process.folder;
     become(process, program, std::move(image));
+    return Start{process.pid, static_cast<pid_t>(process.record.parent), program.path};
 }
 
-void Session::settle_writes(Process& process)
+bool Session::has_running() const
 {
-    for (const auto& [path, write] : process.writes) {
-        Located file;
-        file.path = path;
-        if (::stat(path.c_str(), &file.info) != 0 || !S_ISREG(file.info.st_mode) ||
-            (write.only_if_changed && stamp_of(file.info) == write.before)) {
-            continue;
-        }
-        const auto id = version_of(file, true);
-        process.accesses[id] |= access_write;
-        process.made[path] = id;
-    }
-    process.writes.clear();
+    return std::any_of(processes_.begin(), processes_.end(), [](const auto& entry) {
+        return !link_of(entry.first, "exe").empty(); // one that was killed has no program any more
+    });
 }
 
-void Session::write_records(Process& process)
+pid_t Session::process_id(pid_t thread)
 {
-    const auto groups = process.separate_outputs();
-    for (const auto& group : groups) {
-        ProcessRecord record = process.record;
-        record.serial = next_serial_++;
-        record.images.clear();
-        for (std::size_t i = 0; i < process.record.images.size(); ++i) {
-            if (group.images.count(i) != 0) {
-                record.images.push_back(process.record.images[i]);
-            }
-        }
-        for (const auto& [id, bits] : process.accesses) {
-            const bool written = (bits & access_write) != 0;
-            if (written ? group.outputs.count(id) != 0 : group.reads.count(id) != 0) {
-                record.accesses.push_back({id, bits});
-            }
-        }
-        record.sort_accesses();
-        journal_.add(record);
-    }
-    if (!groups.empty()) {
-        return;
-    }
-    process.record.accesses.reserve(process.accesses.size());
-    for (const auto& [id, bits] : process.accesses) {
-        process.record.accesses.push_back({id, bits});
-    }
-    process.record.sort_accesses();
-    journal_.add(process.record);
+    return process_of(thread).pid;
 }
 
-void Session::end(Process& process, int code)
-{
-    if (process.ended) {
-        return;
-    }
-    process.ended = true;
-    process.record.ended = monotonic_now();
-    process.record.exit = code;
-    if (process.owner && !process.owner->ended) {
-        return; // what it did is the tool's
-    }
-    settle_writes(process);
-    if (process.accesses.empty() && !process.has_children && process.record.images.empty()) {
-        return;
-    }
-    write_records(process);
-    journal_.flush();
-}
-
-void Session::exits(pid_t thread, int code)
+pid_t Session::exits(pid_t thread, int code)
 {
     auto& process = process_of(thread);
     const pid_t pid = process.pid;
@@ -559,6 +332,7 @@ void Session::exits(pid_t thread, int code)
     }
     threads_.erase(pid);
     processes_.erase(pid);
+    return pid;
 }
 
 void Session::hole(pid_t thread, std::string_view reason)
@@ -569,25 +343,6 @@ void Session::hole(pid_t thread, std::string_view reason)
     hole.program = link_of(process.pid, "exe");
     hole.reason = reason;
     journal_.add(hole);
-}
-
-void Session::finish()
-{
-    // Tools last: what runs below them is theirs. A process that is still here was killed, or goes
-    // on after the build; neither said how it ended.
-    std::vector<ProcessPtr> left;
-    left.reserve(processes_.size());
-    for (const auto& [pid, process] : processes_) {
-        left.push_back(process);
-    }
-    std::sort(left.begin(), left.end(), [](const ProcessPtr& a, const ProcessPtr& b) {
-        return a->record.serial > b->record.serial;
-    });
-    for (const auto& process : left) {
-        end(*process, -1);
-    }
-    processes_.clear();
-    threads_.clear();
 }
 
 } // namespace stemma::hooks

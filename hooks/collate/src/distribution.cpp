@@ -21,18 +21,13 @@ struct Installed {
 
 using InstalledMap = std::unordered_map<std::string, Installed>; ///< by "name" and "name:arch"
 
-bool starts_with(std::string_view text, std::string_view prefix)
-{
-    return text.substr(0, prefix.size()) == prefix;
-}
-
 std::string_view field(std::string_view stanza, std::string_view name)
 {
     std::size_t at = 0;
     while (at < stanza.size()) {
         const auto end = std::min(stanza.find('\n', at), stanza.size());
         const auto line = stanza.substr(at, end - at);
-        if (starts_with(line, name) && line.size() > name.size() && line[name.size()] == ':') {
+        if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ':') {
             return trim(line.substr(name.size() + 1));
         }
         at = end + 1;
@@ -67,9 +62,9 @@ std::vector<std::string> aliases(const std::string& path)
     static constexpr std::array<std::string_view, 6> merged = {
         "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/"};
     for (const auto folder : merged) {
-        if (starts_with(path, folder)) {
+        if (path.starts_with(folder)) {
             names.push_back("/usr" + path);
-        } else if (starts_with(path, std::string("/usr").append(folder))) {
+        } else if (path.starts_with(std::string("/usr").append(folder))) {
             names.push_back(path.substr(4));
         }
     }
@@ -81,7 +76,7 @@ std::string vendor(const std::string& root)
     try {
         const auto text = read_file(root + "etc/os-release", 1U << 20U); // the lines borrow from it
         for (const auto line : split_lines(text)) {
-            if (starts_with(line, "ID=")) {
+            if (line.starts_with("ID=")) {
                 auto id = line.substr(3);
                 if (id.size() > 1 && (id.front() == '"' || id.front() == '\'')) {
                     id = id.substr(1, id.size() - 2);

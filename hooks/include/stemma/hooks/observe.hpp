@@ -12,6 +12,7 @@ namespace stemma::hooks {
 enum class Backend {
     automatic, ///< the best that works here
     notify,    ///< seccomp user notification: sees every program, static ones too
+    preload,   ///< a library in every dynamic program; what it cannot see is declared
     none,      ///< not at all: the journal then says so
 };
 std::string_view to_string(Backend backend) noexcept;
@@ -23,7 +24,6 @@ struct Observation {
     SessionRecord session{};       ///< id, machine …; `backend` is filled in
     std::optional<Tag> tag = std::nullopt;
     Backend backend = Backend::automatic;
-    std::string preload_library{}; ///< for Backend::preload; empty: look beside the program
 };
 
 struct ObservedExit {

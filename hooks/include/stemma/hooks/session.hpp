@@ -39,7 +39,19 @@ public:
 
     /// path  as given; relative to `folder`. flags as for open(2).
     void opens(pid_t thread, int folder, std::string_view path, int flags);
-    void executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv);
+    /// The same after the fact: a regular file that was opened for reading, in this state.
+    /// path  as given; relative to the working folder
+    void opened(pid_t thread, std::string_view path, const struct stat& info);
+
+    /// Who is about to become which program.
+    struct Start {
+        pid_t process;
+        pid_t parent;     ///< 0: not known
+        std::string path; ///< of the program, without links
+    };
+    /// returns  nullopt when there is no such program: the call will fail
+    std::optional<Start>
+    executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv);
     /// A name as a call gives it: relative to an open folder, or AT_FDCWD.
     struct Name {
         int folder;
@@ -49,10 +61,17 @@ public:
     void renames(pid_t thread, Name from, Name to, bool must_be_new);
     /// Hard and symbolic links alike: `to` will have the content of `from`.
     void links(pid_t thread, Name from, Name to);
+    /// target  as the link will hold it: relative to where the link lies
+    void symlinks(pid_t thread, std::string_view target, Name link);
     void changes_folder(pid_t thread);
-    void exits(pid_t thread, int code);
+    /// returns  the process
+    pid_t exits(pid_t thread, int code);
+    /// The process that a thread belongs to.
+    pid_t process_id(pid_t thread);
     void hole(pid_t thread, std::string_view reason);
 
+    /// True when a process that did not say it ended is still there.
+    [[nodiscard]] bool has_running() const;
     /// Ends all processes that are still there.
     void finish();
 
@@ -85,6 +104,7 @@ private:
     ProcessPtr begin(pid_t pid, pid_t parent);
     static Process& owner_of(Process& process);
     Located locate(Process& process, int folder, std::string_view path);
+    void settle_name(Located& file);
     static std::string text_path(Process& process, int folder, std::string_view path);
     const std::string& canonical(const std::string& text, const struct stat& info);
     std::string canonical_new(const std::string& text);
