@@ -137,6 +137,7 @@ public:
 
     ObservedExit run()
     {
+        take_wish();
         const bool wants_filter =
             observation_.backend == Backend::automatic || observation_.backend == Backend::notify;
         prepare_environment(wants_filter);
@@ -166,6 +167,15 @@ private:
     [[nodiscard]] Backend backend() const
     {
         return notifications_ ? Backend::notify : preloading_ ? Backend::preload : Backend::none;
+    }
+
+    /// What the environment asks for, where the caller leaves it open.
+    void take_wish()
+    {
+        const char* wish = std::getenv(backend_variable); // NOLINT(concurrency-mt-unsafe)
+        if (observation_.backend == Backend::automatic && wish != nullptr) {
+            observation_.backend = backend_from(wish).value_or(Backend::automatic);
+        }
     }
 
     void prepare_environment(bool wants_filter)

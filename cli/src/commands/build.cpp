@@ -129,7 +129,7 @@ int run_build(Context& context, const Args& args)
     }
     const auto backend = hooks::backend_from(args.value_or("observe", "auto"));
     if (!backend) {
-        throw Error(ErrorCode::usage, "--observe takes auto, notify or none");
+        throw Error(ErrorCode::usage, "--observe takes auto, notify, preload or none");
     }
     hooks::Observation observation;
     observation.argv = args.rest();
@@ -179,7 +179,10 @@ std::vector<Command> build_commands()
              "of the manifest and warned about.",
          .options = {{"name", "NAME", "name of the project; default: its root folder's"},
                      {"out", "FILE", "write the manifest to FILE as well"},
-                     {"observe", "HOW", "auto, notify (seccomp) or none; default: auto"},
+                     {"observe",
+                      "HOW",
+                      "auto, notify (seccomp), preload (a library in every program) or none; "
+                      "default: $STEMMA_OBSERVE, else auto"},
                      {"strict", "", "exit 4 when the record of a good build has holes"},
                      {"keep-journal", "FILE", "write the raw journal to FILE and keep it"}},
          .examples = {{"stemma build -- make -j8", "Build with make, and record it."},

@@ -46,4 +46,7 @@ bool is_observed() noexcept;
 /// Name of the environment variable that says so to launchers: the observer's process id.
 inline constexpr const char* observer_variable = "STEMMA_OBSERVER";
 
+/// Name of the one that chooses a way of watching where Backend::automatic is asked for.
+inline constexpr const char* backend_variable = "STEMMA_OBSERVE";
+
 } // namespace stemma::hooks
