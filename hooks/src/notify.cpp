@@ -273,12 +273,17 @@ void Notifications::tell_exec(const seccomp_notif& event, Call call)
     if (!text(event, has_folder ? 1 : 0, path)) {
         return;
     }
-    std::vector<std::string> argv;
-    if (!read_texts(thread_of(event), args[has_folder ? 2 : 1], is_narrow(event.data.arch), argv)) {
-        session_.hole(thread_of(event), "its arguments cannot be read");
-    }
+    const auto arguments = [&] {
+        std::vector<std::string> argv;
+        const bool is_whole = read_texts(
+            thread_of(event), args[has_folder ? 2 : 1], is_narrow(event.data.arch), argv);
+        if (!is_whole) {
+            session_.hole(thread_of(event), "its arguments cannot be read");
+        }
+        return argv;
+    };
     const auto program = session_.executes(
-        thread_of(event), has_folder ? folder_of(args[0]) : AT_FDCWD, path, std::move(argv));
+        thread_of(event), has_folder ? folder_of(args[0]) : AT_FDCWD, path, arguments);
     if (program && !is_narrow(event.data.arch)) {
         lanes_.invite(program->process, program->parent, program->path, args[has_folder ? 3 : 2]);
     }

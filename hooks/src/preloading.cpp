@@ -211,9 +211,11 @@ Answer Preloading::answer_for(Loading loading)
 
 Answer Preloading::tell_exec(const Event& event)
 {
-    auto argv = list_of(event);
+    const auto argv = list_of(event);
     const bool is_launcher = tag_of(argv).has_value(); // static, and reads nothing of the build
-    if (!session_.executes(event.process, event.message.folder, event.path, std::move(argv))) {
+    const auto program =
+        session_.executes(event.process, event.message.folder, event.path, [&] { return argv; });
+    if (!program) {
         return Answer::go_on;
     }
     if (is_launcher) {
@@ -234,7 +236,8 @@ void Preloading::tell_start(const Event& event)
     if (std::exchange(told_[event.process], false)) {
         return;
     }
-    session_.executes(event.process, AT_FDCWD, link_of(event.process, "exe"), list_of(event));
+    session_.executes(
+        event.process, AT_FDCWD, link_of(event.process, "exe"), [&] { return list_of(event); });
 }
 
 Answer Preloading::tell(Event& event)

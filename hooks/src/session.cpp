@@ -159,8 +159,39 @@ void Session::renames(pid_t thread, Name from, Name to, bool must_be_new)
 {
     auto& process = process_of(thread);
     const auto target = locate(process, to.folder, to.path);
-    if (!must_be_new || !target.regular) {
-        move_file(process, locate(process, from.folder, from.path), target, false);
+    if (must_be_new && target.info.st_mode != 0) {
+        return;
+    }
+    const auto source = locate(process, from.folder, from.path);
+    if (S_ISDIR(source.info.st_mode)) {
+        move_folder(process, real_path(source.path), canonical_new(target.path));
+    } else {
+        move_file(process, source, target, false);
+    }
+}
+
+/// The files in it that are known move with it.
+void Session::move_folder(Process& process, const std::string& from, const std::string& to)
+{
+    const auto inside = from + "/";
+    std::vector<std::string> paths;
+    for (const auto& [path, write] : owner_of(process).writes) {
+        if (path.starts_with(inside)) {
+            paths.push_back(path);
+        }
+    }
+    for (const auto& [key, id] : versions_) {
+        if (key.path.starts_with(inside)) {
+            paths.push_back(key.path);
+        }
+    }
+    std::sort(paths.begin(), paths.end());
+    paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+    for (const auto& path : paths) {
+        const auto source = locate(process, AT_FDCWD, path);
+        Located target;
+        target.path = to + "/" + path.substr(inside.size());
+        move_file(process, source, target, false);
     }
 }
 
@@ -292,7 +323,7 @@ void Session::expand_response_files(const Process& process, Image& image)
 }
 
 std::optional<Session::Start>
-Session::executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv)
+Session::executes(pid_t thread, int folder, std::string_view path, const Arguments& argv)
 {
     auto& process = process_of(thread);
     const auto program = locate(process, folder, path);
@@ -301,7 +332,7 @@ Session::executes(pid_t thread, int folder, std::string_view path, std::vector<s
         return std::nullopt;
     }
     Image image;
-    image.argv = std::move(argv);
+    image.argv = argv();
     if (process.folder.empty()) {
         process.folder = link_of(process.pid, "cwd");
     }

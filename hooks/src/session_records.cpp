@@ -31,7 +31,7 @@ VersionId Session::version_of(const Located& file, bool written)
 void Session::record_content(VersionId id, const Located& file, bool written)
 {
     Content content;
-    const Fd fd(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const Fd fd(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     const auto unchanged = [&] {
         struct stat now {};
         return ::fstat(fd.get(), &now) == 0 && stamp_of(now) == stamp_of(file.info);

@@ -282,6 +282,9 @@ def check_forgeries(stemma, build, lines, verify, key):
 def main():
     stemma = Program(sys.argv[1])
     checks = []
+    if "--published" in sys.argv[2:] and validators.official_schema("cyclonedx") is None:
+        print("[stemma-skip] the published CycloneDX schema is not there: tests/schemas/fetch")
+        return 0
     with tempfile.TemporaryDirectory(prefix="stemma-exports-") as root:
         build = Build(root)
         checks.append(check_slsa(stemma, build))

@@ -191,6 +191,7 @@ class Generating(BuildCase):
         for name in ("c", "d", "s"):
             self.assertIn("a.c", manifest.sources_behind(name), name)
         self.assertEqual(manifest.step_of("s")["kind"], "copy")
+        self.assertEqual(manifest.holes, [])
         self.assertEqual(manifest.file("s")["sha256"], sha256(self.at("s")))
 
     def test_configure_leaves_no_conftest_behind(self):
@@ -490,6 +491,8 @@ class WithCMake(BuildCase):
         demo = "build/demo"
         self.assertTrue({"part.c", "main.c", "value", "gen.sh"} <= manifest.sources_behind(demo))
         self.assertEqual(manifest.step_of("build/libpart.a")["target"], "part")
+        self.assertTrue({"build/gen.c", "build/gen.h"} <= set(manifest.paths(manifest.step_of("build/gen.c")["outputs"])))
+        self.assertNotIn(b".symtab", self.run_plain(["readelf", "-SW", demo]).stdout)
         self.assertEqual(manifest.step_of("build/CMakeFiles/demo.dir/main.c.o")["target"], "demo")
         self.assertEqual(manifest.files[manifest.artifact(demo)["file"]]["sha256"], sha256(self.at(demo)))
 

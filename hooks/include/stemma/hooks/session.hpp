@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,9 +50,11 @@ public:
         pid_t parent;     ///< 0: not known
         std::string path; ///< of the program, without links
     };
+    using Arguments = std::function<std::vector<std::string>()>;
+    /// argv     asked only for a program that is there: shells try each folder of PATH
     /// returns  nullopt when there is no such program: the call will fail
     std::optional<Start>
-    executes(pid_t thread, int folder, std::string_view path, std::vector<std::string> argv);
+    executes(pid_t thread, int folder, std::string_view path, const Arguments& argv);
     /// A name as a call gives it: relative to an open folder, or AT_FDCWD.
     struct Name {
         int folder;
@@ -112,6 +115,7 @@ private:
     void read(Process& process, const Located& file, unsigned bits);
     void will_write(Process& process, const Located& file, int flags);
     void move_file(Process& process, const Located& from, const Located& to, bool keeps_source);
+    void move_folder(Process& process, const std::string& from, const std::string& to);
     void look_at_streams(Process& process, Image& image);
     void become(Process& process, const Located& program, Image image);
     void note_interpreter(Process& process, VersionId id, const std::string& path);
