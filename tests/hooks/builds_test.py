@@ -505,6 +505,24 @@ class WithCMake(BuildCase):
             self.assertEqual(manifest.holes, [])
             self.run_plain("rm -rf build")
 
+    def test_what_cmake_tries_out_is_no_artifact(self):
+        self.project(find="", track="")
+        manifest = self.build("cmake -B build -G Ninja && cmake --build build")
+        self.assertTrue(os.path.exists(self.at("build/CMakeFiles")))
+        self.assertIn("build/demo", manifest.artifact_paths())
+        self.assertEqual([p for p in manifest.artifact_paths() if "CompilerId" in p], [])
+
+    def test_the_list_of_conffiles_is_no_script(self):
+        self.write("p/DEBIAN/control", "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: t <t@t>\nDescription: t\n")
+        self.write("p/DEBIAN/conffiles", "/etc/p.conf\n")
+        self.write("p/DEBIAN/postinst", "#!/bin/sh\n", 0o755)
+        self.write("p/etc/p.conf", "a=1\n")
+        self.run_plain("dpkg-deb --build --root-owner-group p p.deb")
+        shown = json.loads(self.run_plain([STEMMA, "--json", "pack", "p.deb"]).stdout)
+        names = [item["path"] for item in shown["items"]]
+        self.assertIn("postinst", names)
+        self.assertNotIn("conffiles", names)
+
     def test_launchers_alone_write_the_same_steps(self):
         self.project()
         self.configure("Ninja")

@@ -81,6 +81,7 @@ public:
         : options_(options),
           recorded_(gather(text)),
           sources_(build_folder()),
+          numbers_(recorded_.files.size()),
           cache_(options.cache)
     {
         if (recorded_.sessions.empty() && recorded_.processes.empty()) {
@@ -164,14 +165,17 @@ private:
     /// a checkout) say nothing about it.
     void choose_root()
     {
-        std::vector<std::string> paths;
+        std::set<SeenIndex> read;
         for (const auto& step : drafts_) {
-            for (const auto input : step.inputs) {
-                const auto& path = recorded_.files[input].path;
-                if (swallows_children(step.role) && !is_system_path(path) &&
-                    written_paths_.count(path) == 0) {
-                    paths.push_back(path);
-                }
+            if (swallows_children(step.role)) {
+                read.insert(step.inputs.begin(), step.inputs.end());
+            }
+        }
+        std::vector<std::string> paths;
+        for (const auto input : read) {
+            const auto& path = recorded_.files[input].path;
+            if (!is_system_path(path) && written_paths_.count(path) == 0) {
+                paths.push_back(path);
             }
         }
         std::sort(paths.begin(), paths.end());
@@ -185,9 +189,8 @@ private:
     /// The manifest's number of a file; nullopt when its content is not known.
     std::optional<model::FileIndex> file_of(SeenIndex seen)
     {
-        const auto known = numbers_.find(seen);
-        if (known != numbers_.end()) {
-            return known->second;
+        if (const auto& known = numbers_[seen]; known) {
+            return *known;
         }
         auto& file = recorded_.files[seen];
         if (!file.content && !file.raced && is_current_[seen]) {
@@ -199,7 +202,8 @@ private:
                                        file.raced
                                            ? "raced: it changed before its content was read"
                                            : "it changed or went before its content was read"});
-            return numbers_[seen] = std::nullopt;
+            numbers_[seen].emplace(std::nullopt);
+            return std::nullopt;
         }
         // Touched, renamed and rewritten files have several stamps and one content.
         const auto [same, fresh] =
@@ -210,7 +214,8 @@ private:
             manifest_.files.push_back(sources_.describe(file, written));
             seen_of_.push_back(seen);
         }
-        return numbers_[seen] = same->second;
+        numbers_[seen].emplace(same->second);
+        return same->second;
     }
 
     /// System files: nobody hashed them while the build ran.
@@ -422,6 +427,9 @@ private:
     void add_artifact(model::FileIndex file, std::optional<std::uint32_t> step)
     {
         const auto& seen = recorded_.files[seen_of_[file]];
+        if (is_probe(seen.path)) {
+            return;
+        }
         model::Artifact artifact;
         artifact.file = file;
         artifact.name = file_name(seen.path);
@@ -513,7 +521,8 @@ private:
     std::vector<bool> is_current_;
     std::map<std::string, bool> written_paths_;
     std::map<Digest, bool> written_contents_;
-    std::map<SeenIndex, std::optional<model::FileIndex>> numbers_;
+    /// Manifest's numbers by seen file; outer: asked already, inner: its content is known.
+    std::vector<std::optional<std::optional<model::FileIndex>>> numbers_;
     std::map<std::pair<std::string, Digest>, model::FileIndex> by_content_;
     std::vector<SeenIndex> seen_of_; ///< manifest's number → seen file
     std::map<model::FileIndex, std::uint32_t> made_;

@@ -94,8 +94,9 @@ std::string control_field(std::string_view control, std::string_view name)
 void read_control(const std::string& path, Package& package)
 {
     auto reader = archive::open_deb(path, archive::DebMember::control);
-    static constexpr std::array<std::string_view, 7> wanted = {
-        "preinst", "postinst", "prerm", "postrm", "config", "triggers", "conffiles"};
+    // What dpkg runs or acts upon; `conffiles` and `md5sums` only list names of the payload.
+    static constexpr std::array<std::string_view, 6> wanted = {
+        "preinst", "postinst", "prerm", "postrm", "config", "triggers"};
     constexpr std::uint64_t most = 1U << 20U;
     while (const auto entry = reader.next()) {
         const auto name = archive::safe_path(entry->path);

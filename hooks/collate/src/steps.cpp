@@ -3,9 +3,11 @@
 #include "stemma/hooks/session.hpp"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <numeric>
+#include <string_view>
 #include <unordered_map>
 
 namespace stemma::hooks {
@@ -452,6 +454,17 @@ private:
 
 } // namespace
 
+bool is_probe(std::string_view path)
+{
+    static constexpr std::array<std::string_view, 4> parts = {
+        "/CompilerId", "/CMakeScratch/", "/CMakeTmp/", "/meson-private/"};
+    const auto has = [path](std::string_view part) {
+        return path.find(part) != std::string_view::npos;
+    };
+    return std::any_of(parts.begin(), parts.end(), has) &&
+           (has("/CMakeFiles/") || has("/meson-private/"));
+}
+
 std::vector<DraftStep> make_steps(const Recorded& recorded)
 {
     Grouping grouping(recorded);
@@ -466,6 +479,7 @@ std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
     const Makers makers(steps, recorded);
     std::vector<bool> kept(steps.size(), false);
     std::set<std::string_view> read; // paths
+    std::vector<bool> followed(recorded.files.size(), false);
     std::deque<std::size_t> open;
     const auto keep = [&](std::size_t index) {
         if (!kept[index]) {
@@ -477,7 +491,8 @@ std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
         const bool makes_artifacts =
             steps[i].role != Role::scheduler &&
             std::any_of(steps[i].outputs.begin(), steps[i].outputs.end(), [&](SeenIndex output) {
-                return is_current[output] && makers.is_newest(i, output);
+                return is_current[output] && makers.is_newest(i, output) &&
+                       !is_probe(recorded.files[output].path);
             });
         if (makes_artifacts) {
             keep(i);
@@ -490,8 +505,13 @@ std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
             continue; // it reads the whole tree: that is not what the one file is made of
         }
         for (const auto input : steps[index].inputs) {
+            if (followed[input]) {
+                continue; // a header is read by every step
+            }
             read.insert(recorded.files[input].path);
-            if (const auto maker = makers.maker_of(input); maker && *maker != index) {
+            const auto maker = makers.maker_of(input);
+            followed[input] = maker != index;
+            if (maker && *maker != index) {
                 keep(*maker);
             }
         }

@@ -5,6 +5,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "recorded.hpp"
@@ -39,5 +40,9 @@ std::vector<DraftStep> make_steps(const Recorded& recorded);
 std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
                                          const Recorded& recorded,
                                          const std::vector<bool>& is_current);
+
+/// True for what a build system compiles to get to know the compiler, and leaves behind: no
+/// artifact.
+bool is_probe(std::string_view path);
 
 } // namespace stemma::hooks
