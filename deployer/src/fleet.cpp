@@ -1,10 +1,13 @@
 #include "stemma/deployer/fleet.hpp"
 
+#include "stemma/core/text.hpp"
+#include "stemma/deployer/background.hpp"
 #include "stemma/deployer/libvirt_hypervisor.hpp"
+#include "stemma/deployer/pool_store.hpp"
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <algorithm>
+
+#include "patient_hypervisor.hpp"
 
 namespace stemma::deployer {
 
@@ -12,35 +15,14 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// Shared with a thread that may outlive everybody who waits for it.
-struct Opening {
-    std::mutex mutex;
-    std::condition_variable done;
-    bool finished = false;
-    std::unique_ptr<Hypervisor> hypervisor;
-    std::string error;
-};
-
-void open_in_background(const std::shared_ptr<Opening>& opening,
-                        const HostEntry& host,
-                        const Cancel& cancel)
-{
-    // The process's Cancel outlives the thread, as does everything else it uses.
-    std::thread([opening, host, &cancel] {
-        std::unique_ptr<Hypervisor> hypervisor;
-        std::string error;
-        try {
-            hypervisor = connect_host(host, cancel);
-        } catch (const std::exception& failure) {
-            error = failure.what();
-        }
-        const std::lock_guard lock(opening->mutex);
-        opening->hypervisor = std::move(hypervisor);
-        opening->error = std::move(error);
-        opening->finished = true;
-        opening->done.notify_all();
-    }).detach();
-}
+constexpr std::string_view folder_label = "stemma/folder";
+constexpr std::string_view pool_label = "stemma/pool";
+constexpr std::string_view accel_label = "stemma/accel";
+constexpr std::string_view address_label = "stemma/migrate_address";
+constexpr std::string_view memory_label = "stemma/memory_mib";
+constexpr std::string_view keepalive_label = "stemma/keepalive_s";
+constexpr std::string_view deadline_label = "stemma/deadline_s";
+constexpr std::string_view drained_label = "stemma/drained";
 
 std::string text_label(const Json& labels, std::string_view key)
 {
@@ -48,58 +30,153 @@ std::string text_label(const Json& labels, std::string_view key)
     return found != labels.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::uint64_t number_label(const Json& labels, std::string_view key, std::uint64_t otherwise)
+{
+    return parse_unsigned(text_label(labels, key)).value_or(otherwise);
+}
+
+std::function<std::shared_ptr<Hypervisor>()> opener(const HostEntry& host, const Cancel& cancel)
+{
+    return [host, &cancel] { // the process's Cancel outlives every thread
+        return std::shared_ptr<Hypervisor>(hypervisor_over(open_connection(host), host, cancel));
+    };
+}
+
+/// What `work` gives, or an error after the host's deadline.
+template <typename T>
+T in_time(const HostEntry& host, const Cancel& cancel, std::function<T()> work)
+{
+    Background<T> running(std::move(work));
+    auto value = running.wait_until(steady_clock::now() + host.deadline, &cancel);
+    if (!value) {
+        throw Error(
+            ErrorCode::remote,
+            fmt::format("host {} did not answer within {} s", host.name, host.deadline.count()),
+            "`virsh -c " + virt::safe_uri(host.uri) + " hostname` shows whether it hangs");
+    }
+    return std::move(*value);
+}
+
 } // namespace
 
 HostEntry entry_of(const lineage::HostInfo& info)
 {
-    HostEntry entry{.name = info.name,
-                    .uri = info.uri,
-                    .folder = text_label(info.labels, folder_label),
-                    .accel = text_label(info.labels, accel_label),
-                    .labels = {}};
+    HostEntry entry;
+    entry.name = info.name;
+    entry.uri = info.uri;
+    entry.folder = text_label(info.labels, folder_label);
+    entry.pool = text_label(info.labels, pool_label);
+    entry.accel = text_label(info.labels, accel_label);
+    entry.migrate_address = text_label(info.labels, address_label);
+    entry.memory_mib = number_label(info.labels, memory_label, 0);
+    entry.keepalive = std::chrono::seconds(number_label(
+        info.labels, keepalive_label, static_cast<std::uint64_t>(entry.keepalive.count())));
+    entry.deadline = std::chrono::seconds(number_label(
+        info.labels, deadline_label, static_cast<std::uint64_t>(entry.deadline.count())));
+    entry.drained = text_label(info.labels, drained_label) == "yes";
     for (const auto& [key, value] : info.labels.items()) {
-        if (!key.starts_with("stemma/") && value.is_string()) {
+        if (!key.starts_with(own_labels) && value.is_string()) {
             entry.labels.emplace(key, value.get<std::string>());
         }
     }
     return entry;
 }
 
+Json labels_of(const HostEntry& entry)
+{
+    const HostEntry usual;
+    Json labels = entry.labels;
+    const auto note = [&](std::string_view key, const std::string& value) {
+        if (!value.empty()) {
+            labels[std::string(key)] = value;
+        }
+    };
+    note(folder_label, entry.folder);
+    note(pool_label, entry.pool);
+    note(accel_label, entry.accel);
+    note(address_label, entry.migrate_address);
+    note(memory_label, entry.memory_mib == 0 ? "" : std::to_string(entry.memory_mib));
+    note(keepalive_label,
+         entry.keepalive == usual.keepalive ? "" : std::to_string(entry.keepalive.count()));
+    note(deadline_label,
+         entry.deadline == usual.deadline ? "" : std::to_string(entry.deadline.count()));
+    note(drained_label, entry.drained ? "yes" : "");
+    return labels;
+}
+
+virt::Connection open_connection(const HostEntry& host)
+{
+    return virt::Connection::open(host.uri,
+                                  {.read_only = false,
+                                   .keepalive_s = static_cast<int>(host.keepalive.count()),
+                                   .keepalive_count = 3});
+}
+
+std::unique_ptr<Hypervisor>
+hypervisor_over(virt::Connection connection, const HostEntry& host, const Cancel& cancel)
+{
+    std::unique_ptr<HostStore> store;
+    if (host.pool.empty()) {
+        store = std::make_unique<FolderStore>(
+            host.folder, [&cancel](const std::filesystem::path& path, const std::string& format) {
+                return digest_of_disk(path, format, &cancel);
+            });
+    } else {
+        store =
+            std::make_unique<PoolStore>(virt::StoragePool::find(connection, host.pool),
+                                        PoolStore::Settings{.host = host.name, .cancel = &cancel});
+    }
+    return std::make_unique<LibvirtHypervisor>(
+        std::move(connection),
+        std::move(store),
+        LibvirtHypervisor::Settings{.name = host.name,
+                                    .accel = host.accel,
+                                    .migrate_address = host.migrate_address,
+                                    .memory_mib = host.memory_mib,
+                                    .cancel = &cancel});
+}
+
+virt::Connection open_in_time(const HostEntry& host, const Cancel& cancel)
+{
+    return in_time<virt::Connection>(host, cancel, [host] { return open_connection(host); });
+}
+
 std::unique_ptr<Hypervisor> connect_host(const HostEntry& host, const Cancel& cancel)
 {
-    HostStore store(host.folder,
-                    [&cancel](const std::filesystem::path& path, const std::string& format) {
-                        return digest_of_disk(path, format, &cancel);
-                    });
-    return std::make_unique<LibvirtHypervisor>(
-        virt::Connection::open(host.uri),
-        std::move(store),
-        LibvirtHypervisor::Settings{.name = host.name, .accel = host.accel, .cancel = &cancel});
+    return with_deadlines(in_time<std::shared_ptr<Hypervisor>>(host, cancel, opener(host, cancel)),
+                          host.deadline,
+                          &cancel);
 }
 
 Fleet::Fleet(const std::vector<HostEntry>& hosts,
              std::chrono::milliseconds patience,
              const Cancel& cancel)
+    : patience_(patience), cancel_(cancel)
 {
-    std::map<std::string, std::shared_ptr<Opening>> openings;
+    using Opening = Background<std::shared_ptr<Hypervisor>>;
+    std::map<std::string, Opening> openings;
+    const auto begin = steady_clock::now();
     for (const auto& host : hosts) {
-        openings[host.name] = std::make_shared<Opening>();
-        open_in_background(openings[host.name], host, cancel);
+        openings.emplace(host.name, Opening(opener(host, cancel)));
     }
-    const auto deadline = steady_clock::now() + patience;
-    for (auto& [name, opening] : openings) {
-        std::unique_lock lock(opening->mutex);
-        while (!opening->finished && steady_clock::now() < deadline) {
-            opening->done.wait_until(
-                lock, std::min(deadline, steady_clock::now() + std::chrono::milliseconds(200)));
-            cancel.check();
-        }
-        auto& slot = slots_[name];
-        if (opening->finished) {
-            slot.hypervisor = std::move(opening->hypervisor);
-            slot.error = opening->error;
-        } else {
-            slot.error = "no answer in time";
+    for (const auto& host : hosts) {
+        auto& slot = slots_[host.name];
+        slot.deadline = std::min<std::chrono::milliseconds>(host.deadline, patience);
+        slot.drained = host.drained;
+        try {
+            auto opened = openings.at(host.name).wait_until(begin + slot.deadline, &cancel);
+            if (opened) {
+                slot.hypervisor = with_deadlines(std::move(*opened), host.deadline, &cancel);
+            } else {
+                slot.error = fmt::format(
+                    "no answer within {} s",
+                    std::chrono::duration_cast<std::chrono::seconds>(slot.deadline).count());
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            slot.error = error.one_line();
         }
     }
 }
@@ -123,18 +200,38 @@ std::map<std::string, Hypervisor*> Fleet::hosts() const
 
 std::vector<ObservedHost> Fleet::observe() const
 {
+    std::map<std::string, Background<ObservedHost>> looks;
+    for (const auto& [name, slot] : slots_) {
+        if (slot.hypervisor) {
+            looks.emplace(name, Background<ObservedHost>([host = slot.hypervisor] {
+                              return host->observe();
+                          }));
+        }
+    }
+    // Every look ends by its own deadline; a little more lets it say so itself.
+    const auto begin = steady_clock::now();
     std::vector<ObservedHost> hosts;
     for (const auto& [name, slot] : slots_) {
         ObservedHost host;
-        host.name = name;
         host.error = slot.error;
-        if (slot.hypervisor) {
+        if (const auto look = looks.find(name); look != looks.end()) {
             try {
-                host = slot.hypervisor->observe();
+                auto seen = look->second.wait_until(begin + slot.deadline + std::chrono::seconds(1),
+                                                    &cancel_);
+                if (seen) {
+                    host = std::move(*seen);
+                } else {
+                    host.error = "no answer in time";
+                }
             } catch (const Error& error) {
+                if (error.code() == ErrorCode::interrupted) {
+                    throw;
+                }
                 host.error = error.one_line();
             }
         }
+        host.name = name;
+        host.drained = slot.drained;
         hosts.push_back(std::move(host));
     }
     return hosts;

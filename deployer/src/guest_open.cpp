@@ -42,7 +42,7 @@ open_guest(const virt::Domain& domain, std::chrono::milliseconds patience, const
     const auto channel = find(guest::port_name);
     if (channel != about.channels.end() && !channel->path.empty()) {
         auto client = std::make_unique<virt::GuestClient>(
-            virt::connect_unix(channel->path), new_epoch(), cancel);
+            virt::open_channel(domain, channel->name, channel->path), new_epoch(), cancel);
         (void)client->hello(patience);
         return helper_guest(std::move(client));
     }

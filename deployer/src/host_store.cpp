@@ -1,10 +1,12 @@
 #include "stemma/deployer/host_store.hpp"
 
+#include "stemma/core/clock.hpp"
 #include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/json.hpp"
 #include "stemma/core/process.hpp"
+#include "stemma/core/uuid.hpp"
 #include "stemma/disk/disk.hpp"
 
 #include <fcntl.h>
@@ -13,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 namespace stemma::deployer {
 
@@ -73,6 +76,17 @@ Json identity_of(const fs::path& path)
             {"size", status.st_size}};
 }
 
+/// The file that an overlay lies on; empty when that cannot be read. A data disk names itself.
+std::string backing_of(const fs::path& path)
+{
+    try {
+        return volume::inspect_container(path, volume::ContainerFormat::qcow2)
+            .backing.value_or(path.string());
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 bool is_standalone(const ImageRef& image)
 {
     if (image.format == "raw") {
@@ -99,7 +113,7 @@ std::string digest_of_disk(const fs::path& path, const std::string& format, cons
     return hash.finish().hex();
 }
 
-HostStore::HostStore(fs::path folder, DiskDigester digester)
+FolderStore::FolderStore(fs::path folder, DiskDigester digester)
     : folder_(std::move(folder)), digester_(std::move(digester))
 {
     if (folder_.string().size() > max_folder) {
@@ -112,12 +126,25 @@ HostStore::HostStore(fs::path folder, DiskDigester digester)
     }
 }
 
-fs::path HostStore::base_path(const ImageRef& image) const
+fs::path FolderStore::base_path(const ImageRef& image) const
 {
     return folder_ / "images" / (image.digest + (image.format == "raw" ? ".raw" : ".qcow2"));
 }
 
-VmPaths HostStore::paths_of(const VmSpec& spec) const
+std::string FolderStore::id()
+{
+    const auto path = folder_ / "store.id";
+    if (!fs::exists(path)) {
+        make_folder(folder_);
+        const FileLock lock(folder_ / "store.id.lock", FileLock::Wait::yes);
+        if (!fs::exists(path)) {
+            write_file(path, make_uuid7(SystemClock().now()));
+        }
+    }
+    return read_file(path, 4096);
+}
+
+VmPaths FolderStore::paths_of(const VmSpec& spec) const
 {
     const auto vm = folder_ / "vms" / spec.name;
     VmPaths paths;
@@ -136,7 +163,7 @@ VmPaths HostStore::paths_of(const VmSpec& spec) const
     return paths;
 }
 
-std::vector<ObservedHost::DiskFile> HostStore::disks() const
+std::vector<ObservedHost::DiskFile> FolderStore::disks()
 {
     std::vector<ObservedHost::DiskFile> found;
     std::error_code error;
@@ -156,13 +183,59 @@ std::vector<ObservedHost::DiskFile> HostStore::disks() const
     return found;
 }
 
-bool HostStore::has_image(const ImageRef& image) const
+std::vector<StoredBase> FolderStore::bases()
+{
+    std::multimap<std::string, std::string> users;
+    for (const auto& disk : disks()) {
+        users.emplace(backing_of(disk.path), disk.path);
+    }
+    std::map<std::string, StoredBase> found;
+    std::error_code error;
+    for (const auto& file : fs::directory_iterator(folder_ / "images", error)) {
+        const auto& path = file.path();
+        if (path.extension() != ".qcow2" && path.extension() != ".raw") {
+            continue;
+        }
+        auto& base = found[path.stem()];
+        base.digest = path.stem();
+        struct stat status {};
+        if (::stat(path.c_str(), &status) == 0) {
+            base.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+        }
+        for (const auto& key : {path.string(), std::string()}) {
+            const auto [first, last] = users.equal_range(key);
+            std::for_each(
+                first, last, [&](const auto& user) { base.used_by.push_back(user.second); });
+        }
+    }
+    std::vector<StoredBase> bases;
+    for (auto& [digest, base] : found) {
+        bases.push_back(std::move(base));
+    }
+    return bases;
+}
+
+void FolderStore::remove_base(const std::string& digest)
+{
+    if (!Digest::from_hex(digest)) {
+        throw Error(ErrorCode::usage, digest + " is no digest");
+    }
+    for (const auto* ending : {".qcow2", ".raw", ".proof"}) {
+        std::error_code error;
+        fs::remove(folder_ / "images" / (digest + ending), error);
+        if (error) {
+            throw system_error(error.value(), "remove base " + digest);
+        }
+    }
+}
+
+bool FolderStore::has_image(const ImageRef& image)
 {
     std::error_code ignored;
     return fs::exists(base_path(image), ignored) || fs::exists(image.path, ignored);
 }
 
-void HostStore::bring_image(const ImageRef& image, const fs::path& base) const
+void FolderStore::bring_image(const ImageRef& image, const fs::path& base) const
 {
     const auto part = part_of(base);
     std::error_code ignored;
@@ -191,7 +264,7 @@ void HostStore::bring_image(const ImageRef& image, const fs::path& base) const
     rename_into_place(part, base);
 }
 
-void HostStore::prove(const ImageRef& image, const fs::path& base) const
+void FolderStore::prove(const ImageRef& image, const fs::path& base) const
 {
     const auto proof = fs::path(base).replace_extension(".proof");
     const auto identity = identity_of(base);
@@ -219,7 +292,7 @@ void HostStore::prove(const ImageRef& image, const fs::path& base) const
     write_file(proof, canonical_json(identity));
 }
 
-void HostStore::provide_image(const ImageRef& image)
+void FolderStore::provide_image(const ImageRef& image)
 {
     make_folder(folder_ / "images");
     const auto base = base_path(image);
@@ -229,7 +302,7 @@ void HostStore::provide_image(const ImageRef& image)
     prove(image, base);
 }
 
-void HostStore::provide_boot_file(const std::string& path, const std::string& sha256) const
+void FolderStore::provide_boot_file(const std::string& path, const std::string& sha256)
 {
     const auto target = folder_ / "boot" / sha256;
     if (fs::exists(target)) {
@@ -243,7 +316,7 @@ void HostStore::provide_boot_file(const std::string& path, const std::string& sh
     write_file(target, content);
 }
 
-void HostStore::make_disks(const VmSpec& spec) const
+void FolderStore::make_disks(const VmSpec& spec)
 {
     const auto paths = paths_of(spec);
     make_folder(folder_ / "vms" / spec.name);
@@ -260,12 +333,12 @@ void HostStore::make_disks(const VmSpec& spec) const
     }
 }
 
-void HostStore::remove_disk(const fs::path& path) const
+void FolderStore::remove_disk(const std::string& path)
 {
-    const auto normal = path.lexically_normal();
+    const auto normal = fs::path(path).lexically_normal();
     const auto relative = normal.lexically_relative(folder_ / "vms");
     if (relative.empty() || *relative.begin() == ".." || relative.is_absolute()) {
-        throw Error(ErrorCode::usage, path.string() + " is no disk of ours");
+        throw Error(ErrorCode::usage, path + " is no disk of ours");
     }
     std::error_code error;
     fs::remove(normal, error);
@@ -274,7 +347,7 @@ void HostStore::remove_disk(const fs::path& path) const
     }
 }
 
-void HostStore::forget(const std::string& vm_name) const
+void FolderStore::forget(const std::string& vm_name)
 {
     if (!is_name(vm_name)) {
         return;

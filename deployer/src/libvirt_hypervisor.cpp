@@ -2,7 +2,9 @@
 
 #include "stemma/core/error.hpp"
 #include "stemma/virt/domain_xml.hpp"
+#include "stemma/virt/migrate.hpp"
 
+#include <map>
 #include <thread>
 
 namespace stemma::deployer {
@@ -50,10 +52,25 @@ void ask_to_stop(const virt::Domain& domain, const Cancel* cancel)
     }
 }
 
+/// By the paths on one host those on another.
+std::map<std::string, std::string> moved_paths(const VmPaths& from, const VmPaths& to)
+{
+    std::map<std::string, std::string> moved{{from.system_disk, to.system_disk},
+                                             {from.console, to.console},
+                                             {from.channel, to.channel},
+                                             {from.kernel, to.kernel},
+                                             {from.initrd, to.initrd}};
+    for (std::size_t i = 0; i < from.data_disks.size(); ++i) {
+        moved.emplace(from.data_disks[i], to.data_disks.at(i));
+    }
+    moved.erase("");
+    return moved;
+}
+
 } // namespace
 
 LibvirtHypervisor::LibvirtHypervisor(virt::Connection connection,
-                                     HostStore store,
+                                     std::unique_ptr<HostStore> store,
                                      Settings settings)
     : connection_(std::move(connection)), store_(std::move(store)), settings_(std::move(settings))
 {
@@ -64,7 +81,8 @@ ObservedHost LibvirtHypervisor::observe()
     ObservedHost host;
     host.name = settings_.name;
     host.accel = settings_.accel;
-    host.memory_mib = connection_.facts().memory_mib;
+    host.memory_mib =
+        settings_.memory_mib != 0 ? settings_.memory_mib : connection_.facts().memory_mib;
     for (const auto& domain : connection_.domains()) {
         try {
             host.vms.push_back(observe_domain(domain));
@@ -74,7 +92,7 @@ ObservedHost LibvirtHypervisor::observe()
             }
         }
     }
-    host.disks = store_.disks();
+    host.disks = store_->disks();
     host.reachable = true;
     return host;
 }
@@ -97,28 +115,45 @@ std::unique_ptr<GuestPort> LibvirtHypervisor::guest(const ObservedVm& vm,
 
 bool LibvirtHypervisor::can_provide(const VmSpec& spec)
 {
-    return store_.has_image(spec.image);
+    return store_->has_image(spec.image);
 }
 
 void LibvirtHypervisor::provide_image(const VmSpec& spec)
 {
-    store_.provide_image(spec.image);
+    store_->provide_image(spec.image);
     if (spec.boot) {
-        store_.provide_boot_file(spec.boot->kernel, spec.boot->kernel_sha256);
+        store_->provide_boot_file(spec.boot->kernel, spec.boot->kernel_sha256);
         if (!spec.boot->initrd.empty()) {
-            store_.provide_boot_file(spec.boot->initrd, spec.boot->initrd_sha256);
+            store_->provide_boot_file(spec.boot->initrd, spec.boot->initrd_sha256);
         }
     }
 }
 
+std::vector<StoredBase> LibvirtHypervisor::bases()
+{
+    return store_->bases();
+}
+
+void LibvirtHypervisor::remove_base(const std::string& digest)
+{
+    for (const auto& base : store_->bases()) {
+        if (base.digest == digest && !base.used_by.empty()) {
+            throw Error(
+                ErrorCode::conflict,
+                fmt::format("base {} backs {}", digest.substr(0, 12), base.used_by.front()));
+        }
+    }
+    store_->remove_base(digest);
+}
+
 void LibvirtHypervisor::make_disks(const VmSpec& spec)
 {
-    store_.make_disks(spec);
+    store_->make_disks(spec);
 }
 
 void LibvirtHypervisor::define(const VmSpec& spec)
 {
-    const auto xml = domain_xml(spec, store_.paths_of(spec), settings_.accel);
+    const auto xml = domain_xml(spec, store_->paths_of(spec), settings_.accel);
     doing([&] { (void)connection_.define(xml); }, "defining {} on {}", spec.name, settings_.name);
 }
 
@@ -128,10 +163,17 @@ void LibvirtHypervisor::start(const std::string& uuid)
     if (!domain) {
         throw Error(ErrorCode::not_found, "host " + settings_.name + " does not know VM " + uuid);
     }
-    switch (domain->status().state) {
+    const auto status = domain->status();
+    switch (status.state) {
     case virt::DomainState::running:
         return;
     case virt::DomainState::paused:
+        if (status.reason == virt::migrating_reason) {
+            // Its other half may run: two would write to their disks.
+            throw Error(ErrorCode::conflict,
+                        domain->name() + " is being migrated, and was not touched",
+                        "`stemma vm migrate " + domain->name() + " HOST` follows it to its end");
+        }
         domain->resume();
         return;
     default:
@@ -165,24 +207,93 @@ void LibvirtHypervisor::undefine(const std::string& uuid)
     }
 }
 
+void LibvirtHypervisor::resume(const std::string& uuid)
+{
+    const auto domain = connection_.find_by_uuid(uuid);
+    if (domain && domain->status().state == virt::DomainState::paused) {
+        domain->resume();
+    }
+}
+
+std::string LibvirtHypervisor::storage_id()
+{
+    return store_->id();
+}
+
+bool LibvirtHypervisor::is_migrating(const std::string& uuid)
+{
+    const auto domain = connection_.find_by_uuid(uuid);
+    return domain && domain->active() && virt::job_progress(*domain).has_value();
+}
+
+Incoming LibvirtHypervisor::prepare_incoming(const VmSpec& spec, bool shared)
+{
+    if (connection_.find_by_uuid(spec.uuid) || connection_.find_by_name(spec.name)) {
+        throw Error(ErrorCode::conflict,
+                    fmt::format("host {} has a VM {} already", settings_.name, spec.name),
+                    "look at both copies; `virsh undefine` the one that is out of date");
+    }
+    provide_image(spec);
+    if (!shared) {
+        // A former life's blocks would show through wherever the guest has not written since.
+        for (const auto& disk : store_->disks()) {
+            if (disk.vm == spec.name) {
+                store_->remove_disk(disk.path);
+            }
+        }
+        store_->make_disks(spec);
+    }
+    const auto paths = store_->paths_of(spec);
+    const auto address = settings_.migrate_address.empty()
+                             ? std::string(virt::split_uri(connection_.uri()).host)
+                             : settings_.migrate_address;
+    return {.uri = connection_.uri(),
+            .data_address = address,
+            .paths = paths,
+            .persistent_xml = domain_xml(spec, paths, settings_.accel),
+            .shared = shared};
+}
+
+void LibvirtHypervisor::migrate(const VmSpec& spec, const Incoming& incoming, bool peer_to_peer)
+{
+    const auto domain = connection_.find_by_uuid(spec.uuid);
+    if (!domain) {
+        throw Error(ErrorCode::not_found,
+                    "host " + settings_.name + " does not know VM " + spec.name);
+    }
+    const auto here = store_->paths_of(spec);
+    virt::MigrationRequest request{.live_xml = virt::with_paths(virt::migratable_xml(*domain),
+                                                                moved_paths(here, incoming.paths)),
+                                   .persistent_xml = incoming.persistent_xml,
+                                   .disks = {},
+                                   .data_address = incoming.data_address,
+                                   .peer_uri = peer_to_peer ? incoming.uri : ""};
+    for (std::size_t disk = 0; !incoming.shared && disk <= spec.data_disks.size(); ++disk) {
+        request.disks.push_back(disk_target(disk));
+    }
+    // A connection of its own: while a migration runs, the other one answers questions.
+    const auto target = virt::Connection::open(incoming.uri);
+    virt::migrate(*domain, target, request);
+}
+
 void LibvirtHypervisor::remove_disk(const std::string& path)
 {
-    store_.remove_disk(path);
+    store_->remove_disk(path);
 }
 
 void LibvirtHypervisor::forget(const std::string& vm_name)
 {
-    store_.forget(vm_name);
+    store_->forget(vm_name);
 }
 
 std::string LibvirtHypervisor::console(const VmSpec& spec) const
 {
-    return store_.paths_of(spec).console;
+    return store_->paths_of(spec).console;
 }
 
 std::string LibvirtHypervisor::system_disk(const VmSpec& spec) const
 {
-    return store_.paths_of(spec).system_disk;
+    return store_->paths_of(spec).system_disk;
 }
 
 } // namespace stemma::deployer

@@ -263,8 +263,8 @@ void add_retirements(Plan& plan, const World& world)
 /// The name of the wanted overlay is known without asking the host.
 bool is_wanted_disk(const VmSpec& spec, std::string_view path)
 {
-    const auto name = path.substr(path.rfind('/') + 1);
-    return name == "system-" + spec.image.digest.substr(0, 16) + ".qcow2";
+    // Whole in a folder of its own, or behind the VM's name in a pool.
+    return path.ends_with("system-" + spec.image.digest.substr(0, 16) + ".qcow2");
 }
 
 void add_leftovers(Plan& plan, const World& world)

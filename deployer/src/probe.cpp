@@ -4,9 +4,11 @@
 #include "stemma/core/uuid.hpp"
 #include "stemma/deployer/fleet.hpp"
 #include "stemma/virt/connection.hpp"
+#include "stemma/virt/storage.hpp"
 #include "stemma/virt/xml.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 namespace stemma::deployer {
@@ -68,42 +70,79 @@ std::string probe_xml(const std::string& name, const std::string& disk)
     return xml.finish();
 }
 
-bool runs(const virt::Connection& connection, const std::string& folder)
+/// The sector as a disk on the host: a file of its pool, or of its folder on this machine.
+class ProbeDisk {
+public:
+    ProbeDisk(const virt::Connection& connection, const HostEntry& host, const std::string& name)
+    {
+        auto sector = boot_sector();
+        sector.resize(std::size_t{1} << 20U, '\0');
+        if (host.pool.empty()) {
+            std::filesystem::create_directories(host.folder);
+            path_ = std::filesystem::path(host.folder) / (name + ".raw");
+            write_file(path_, sector);
+            return;
+        }
+        const auto pool = virt::StoragePool::find(connection, host.pool);
+        volume_ = pool.create({.name = name + ".raw", .capacity = sector.size()});
+        path_ = volume_->path();
+        bool given = false;
+        volume_->upload(0, sector.size(), [&] {
+            return std::exchange(given, true) ? std::span<const std::byte>{}
+                                              : std::as_bytes(std::span(sector));
+        });
+    }
+    ~ProbeDisk()
+    {
+        if (!volume_) {
+            std::error_code ignored;
+            std::filesystem::remove(path_, ignored);
+            return;
+        }
+        try {
+            volume_->remove();
+        } catch (const Error&) {
+            return; // a megabyte is left on a host that just went away
+        }
+    }
+    ProbeDisk(const ProbeDisk&) = delete;
+    ProbeDisk& operator=(const ProbeDisk&) = delete;
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+private:
+    std::filesystem::path path_;
+    std::optional<virt::StorageVolume> volume_;
+};
+
+bool runs(const virt::Connection& connection, const HostEntry& host)
 {
     const auto name = "stemma-probe-" + make_uuid7(SystemClock().now()).substr(24);
-    const auto disk = std::filesystem::path(folder) / (name + ".raw");
-    std::filesystem::create_directories(folder);
-    auto sector = boot_sector();
-    sector.resize(std::size_t{1} << 20U, '\0');
-    write_file(disk, sector);
-    bool good = false;
+    const ProbeDisk disk(connection, host, name);
     try {
-        const auto domain = connection.create_transient(probe_xml(name, disk));
+        const auto domain = connection.create_transient(probe_xml(name, disk.path()));
         const auto deadline = std::chrono::steady_clock::now() + patience;
-        while (!good && std::chrono::steady_clock::now() < deadline) {
+        while (std::chrono::steady_clock::now() < deadline) {
             std::this_thread::sleep_for(50ms);
-            good = !connection.find_by_name(name);
+            if (!connection.find_by_name(name)) {
+                return true;
+            }
         }
-        if (!good) {
-            domain.destroy();
-        }
+        domain.destroy();
     } catch (const Error&) {
-        good = false; // refused: no KVM here
+        return false; // refused: no KVM here
     }
-    std::error_code ignored;
-    std::filesystem::remove(disk, ignored);
-    return good;
+    return false;
 }
 
 } // namespace
 
-std::string probe_accel(const std::string& uri, const std::string& folder)
+std::string probe_accel(const HostEntry& host)
 {
-    const auto connection = virt::Connection::open(uri);
+    const auto connection = open_connection(host);
     if (connection.facts().driver == "TEST" || connection.facts().driver == "Test") {
         return "test";
     }
-    return runs(connection, folder) ? "kvm" : "qemu";
+    return runs(connection, host) ? "kvm" : "qemu";
 }
 
 } // namespace stemma::deployer

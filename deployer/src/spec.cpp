@@ -78,10 +78,9 @@ void write_network(virt::XmlWriter& xml, const std::string& network)
 void write_devices(virt::XmlWriter& xml, const VmSpec& spec, const VmPaths& paths)
 {
     xml.open("devices");
-    write_disk(xml, paths.system_disk, "vda", "");
+    write_disk(xml, paths.system_disk, disk_target(0), "");
     for (std::size_t i = 0; i < spec.data_disks.size(); ++i) {
-        const auto target = std::string("vd") + static_cast<char>('b' + i);
-        write_disk(xml, paths.data_disks.at(i), target, spec.data_disks[i].name);
+        write_disk(xml, paths.data_disks.at(i), disk_target(i + 1), spec.data_disks[i].name);
     }
     xml.empty("controller", {{"type", "usb"}, {"model", "none"}});
     write_network(xml, spec.network);
@@ -177,6 +176,11 @@ std::string spec_digest(const VmSpec& spec)
         json["boot"].erase("initrd");
     }
     return sha256(canonical_json(json)).hex();
+}
+
+std::string disk_target(std::size_t index)
+{
+    return std::string("vd") + static_cast<char>('a' + index);
 }
 
 std::string domain_xml(const VmSpec& spec, const VmPaths& paths, const std::string& accel)

@@ -63,17 +63,12 @@ void Watcher::record_host(const Watched& watched, std::string_view state, const 
 
 void Watcher::connect(Watched& watched)
 {
-    auto connection = virt::Connection::open(watched.entry.uri);
+    auto connection = open_connection(watched.entry);
     // First the events, then the list: what happens in between is seen twice and not missed.
     watched.subscription =
         std::make_unique<virt::Subscription>(connection, watched.entry.name, queue_);
-    HostStore store(watched.entry.folder, {});
-    watched.hypervisor = std::make_unique<LibvirtHypervisor>(
-        std::move(connection),
-        std::move(store),
-        LibvirtHypervisor::Settings{.name = watched.entry.name,
-                                    .accel = watched.entry.accel,
-                                    .cancel = &surroundings_.cancel});
+    watched.hypervisor =
+        hypervisor_over(std::move(connection), watched.entry, surroundings_.cancel);
 }
 
 void Watcher::lose(Watched& watched, const std::string& why)

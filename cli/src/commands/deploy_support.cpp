@@ -15,6 +15,46 @@ using namespace std::chrono_literals;
 /// A host that has not answered by then counts as unreachable.
 constexpr auto connect_patience = 20s;
 
+/// An image has so many relatives that are worth asking a host for.
+constexpr std::size_t max_kin = 8;
+
+deployer::ImageRef ref_of(const lineage::ImageInfo& info)
+{
+    return {.name = info.name,
+            .digest = info.digest,
+            .path = info.path,
+            .format = info.format,
+            .size = info.size};
+}
+
+/// Ancestors, nearest first; then other images of the same name or parent, newest first.
+std::vector<deployer::ImageRef> kin_of(Context& context, const lineage::ImageInfo& image)
+{
+    std::vector<deployer::ImageRef> kin;
+    const auto add = [&](const lineage::ImageInfo& info) {
+        const bool known =
+            info.digest == image.digest ||
+            std::ranges::find(kin, info.digest, &deployer::ImageRef::digest) != kin.end();
+        if (!known && kin.size() < max_kin) {
+            kin.push_back(ref_of(info));
+        }
+        return !known;
+    };
+    for (auto parent = image.parent; parent;) {
+        const auto info = context.store().find_image(*parent);
+        parent = info && add(*info) ? info->parent : std::nullopt;
+    }
+    auto images = context.store().images(true);
+    std::ranges::reverse(images);
+    for (const auto& info : images) {
+        if (info.name == image.name || (info.parent && info.parent == image.parent) ||
+            info.parent == image.digest) {
+            add(info);
+        }
+    }
+    return kin;
+}
+
 } // namespace
 
 std::vector<deployer::HostEntry> host_entries(Context& context)
@@ -88,11 +128,8 @@ deployer::Resolved resolve(Context& context, const deployer::Release& release)
                             near ? "did you mean " + *near + "?"
                                  : "`stemma image list` shows them");
             }
-            resolved.images[vm.image] = {.name = info->name,
-                                         .digest = info->digest,
-                                         .path = info->path,
-                                         .format = info->format,
-                                         .size = info->size};
+            resolved.images[vm.image] = ref_of(*info);
+            resolved.images[vm.image].kin = kin_of(context, *info);
         }
         if (vm.boot) {
             for (const auto& path : {vm.boot->kernel.string(), vm.boot->initrd.string()}) {
@@ -115,7 +152,7 @@ std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std:
                                               (release + ".lock")};
     for (const auto& entry : host_entries(context)) {
         std::error_code ignored;
-        if (virt::is_local(entry.uri) && std::filesystem::is_directory(entry.folder, ignored)) {
+        if (entry.pool.empty() && std::filesystem::is_directory(entry.folder, ignored)) {
             places.push_back(std::filesystem::path(entry.folder) / (release + ".lock"));
         }
     }
@@ -151,7 +188,7 @@ OpenVm open_vm(Context& context, const std::string& name)
                     near ? "did you mean " + *near + "?" : "`stemma vm list` shows them");
     }
     auto host = find_host_entry(context, info->host);
-    auto connection = virt::Connection::open(host.uri);
+    auto connection = deployer::open_in_time(host, context.cancel());
     auto domain = connection.find_by_uuid(info->uuid);
     if (!domain) {
         throw Error(ErrorCode::not_found,

@@ -1,19 +1,19 @@
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/core/uuid.hpp"
+#include "stemma/virt/storage.hpp"
 
 #include <unistd.h>
 
 #include "deploy_support.hpp"
 #include "groups.hpp"
+#include "migrate.hpp"
 
 namespace stemma::cli {
 
 namespace {
-
-using deployer::accel_label;
-using deployer::folder_label;
 
 const std::vector<Column> host_columns = {
     {.title = "NAME", .member = "name"},
@@ -23,15 +23,15 @@ const std::vector<Column> host_columns = {
     {.title = "URI", .member = "uri"},
     {.title = "LABELS", .member = "label_text"}};
 
-Json labels_of(const Args& args)
+std::map<std::string, std::string> labels_in(const Args& args)
 {
-    Json labels = Json::object();
+    std::map<std::string, std::string> labels;
     for (const auto& text : args.values("label")) {
         const auto equals = text.find('=');
         if (equals == std::string::npos || equals == 0) {
             throw Error(ErrorCode::usage, "not a label: \"" + text + "\"", "labels read KEY=VALUE");
         }
-        if (text.starts_with("stemma/")) {
+        if (text.starts_with(deployer::own_labels)) {
             throw Error(ErrorCode::usage, "labels that begin with stemma/ are Stemma's own");
         }
         labels[text.substr(0, equals)] = text.substr(equals + 1);
@@ -40,78 +40,126 @@ Json labels_of(const Args& args)
 }
 
 /// Where a host's disks go when nobody says: QEMU of the system's daemon may not look into homes.
-std::string default_folder(Context& context, const std::string& uri, const std::string& name)
+std::string default_folder(Context& context, const deployer::HostEntry& host)
 {
-    if (uri.starts_with("qemu:///system") && ::geteuid() == 0) {
+    const bool system = virt::split_uri(host.uri).path == "/system";
+    if (!virt::is_local(host.uri) || (system && ::geteuid() == 0 && host.uri == "qemu:///system")) {
         return "/var/lib/libvirt/stemma";
     }
-    return std::filesystem::absolute(context.state_folder / "hosts" / name).lexically_normal();
+    return context.state_folder / "hosts" / host.name;
 }
 
-void refuse_unsafe(const std::string& uri, bool insecure)
+/// On this machine a folder is enough; elsewhere all goes through a storage pool of that folder.
+void choose_storage(Context& context,
+                    const Args& args,
+                    const virt::Connection& connection,
+                    deployer::HostEntry& host)
 {
-    const auto scheme = uri.substr(0, uri.find("://"));
-    if (!insecure && scheme.ends_with("+tcp")) {
-        throw Error(ErrorCode::usage,
-                    "anybody on the way can read and change what goes over " + scheme,
-                    "use qemu+tls:// or qemu+ssh://, or say --insecure");
+    if (args.has("pool") && args.has("folder")) {
+        throw Error(ErrorCode::usage, "a pool has its folder: give --pool or --folder, not both");
     }
-    if (!insecure && uri.find("no_verify=1") != std::string::npos) {
-        throw Error(ErrorCode::usage,
-                    "no_verify=1 accepts any machine as this host",
-                    "make the host's key or certificate known, or say --insecure");
+    if (args.has("pool")) {
+        const auto pool = virt::StoragePool::find(connection, args.value_or("pool", ""));
+        host.pool = pool.name();
+        host.folder = pool.folder();
+        return;
     }
-    if (virt::safe_uri(uri) != uri) {
-        throw Error(ErrorCode::usage,
-                    "a password in a URI would be kept in the store",
-                    "use a key file (?keyfile=) or certificates (?pkipath=)");
+    const auto folder = args.value_or("folder", default_folder(context, host));
+    if (virt::is_local(host.uri)) {
+        host.folder = normal_path(folder, std::filesystem::current_path());
+        return;
     }
+    if (!folder.starts_with('/')) {
+        throw Error(ErrorCode::usage,
+                    "a folder on another machine begins with /, and \"" + folder + "\" does not");
+    }
+    const auto pool =
+        virt::StoragePool::ensure(connection, normal_path(folder, "/").string(), "stemma");
+    host.pool = pool.name();
+    host.folder = pool.folder();
 }
 
-int run_add(Context& context, const Args& args)
+std::string choose_accel(const Args& args, const deployer::HostEntry& host)
 {
-    const auto& words = args.expect_words(2, 2, "NAME URI");
-    const auto& name = words[0];
-    const auto& uri = words[1];
-    if (!deployer::is_name(name)) {
-        throw Error(ErrorCode::usage, "not a name for a host: \"" + printable(name) + "\"");
-    }
-    refuse_unsafe(uri, args.has("insecure"));
-    auto labels = labels_of(args);
-    const auto facts = virt::Connection::open(uri).facts();
-    if (!virt::is_local(uri)) {
-        throw Error(ErrorCode::unsupported,
-                    "hosts on other machines are not managed by this version",
-                    "run stemma on that machine with a URI such as qemu:///system");
-    }
-    const auto folder = args.value_or("folder", default_folder(context, uri, name));
-    auto accel = args.value_or("accel", "auto");
+    const auto accel = args.value_or("accel", "auto");
     if (accel == "auto") {
-        accel = deployer::probe_accel(uri, folder);
-    } else if (accel != "kvm" && accel != "qemu" && accel != "test") {
+        return deployer::probe_accel(host);
+    }
+    if (accel != "kvm" && accel != "qemu" && accel != "test") {
         throw Error(ErrorCode::usage, "--accel is auto, kvm or qemu, not " + accel);
     }
-    labels[folder_label] = std::filesystem::absolute(folder).lexically_normal().string();
-    labels[accel_label] = accel;
+    return accel;
+}
+
+deployer::HostEntry entry_from(const Args& args)
+{
+    const auto& words = args.expect_words(2, 2, "NAME URI");
+    deployer::HostEntry host;
+    host.name = words[0];
+    host.uri = words[1];
+    if (!deployer::is_name(host.name)) {
+        throw Error(ErrorCode::usage, "not a name for a host: \"" + printable(host.name) + "\"");
+    }
+    virt::require_safe_uri(host.uri, args.has("insecure"));
+    host.labels = labels_in(args);
+    host.migrate_address = args.value_or("migrate-address", "");
+    host.memory_mib = args.number("memory", 0, 1U << 30U).value_or(0);
+    host.keepalive =
+        std::chrono::seconds(args.number("keepalive", 1, 3600)
+                                 .value_or(static_cast<std::uint64_t>(host.keepalive.count())));
+    host.deadline =
+        std::chrono::seconds(args.number("deadline", 1, 3600)
+                                 .value_or(static_cast<std::uint64_t>(host.deadline.count())));
+    return host;
+}
+
+/// One daemon under two names would count as two hosts, and a VM on it as two VMs.
+void refuse_twin(Context& context, const deployer::HostEntry& host, const virt::HostFacts& facts)
+{
+    for (const auto& known : context.store().hosts()) {
+        if (known.name != host.name && !facts.uuid.empty() && known.uuid == facts.uuid) {
+            throw Error(ErrorCode::conflict,
+                        fmt::format("this is host {} already ({})", known.name, known.uri),
+                        "`stemma host remove " + known.name +
+                            "` first; two machines with the same UUID need another host_uuid in "
+                            "libvirtd.conf");
+        }
+    }
+}
+
+void record_host(Context& context, const deployer::HostEntry& host, const virt::HostFacts& facts)
+{
     record(context,
            "host.added",
-           {{"name", name},
+           {{"name", host.name},
             {"uuid", facts.uuid},
-            {"uri", uri},
-            {"labels", labels},
+            {"uri", host.uri},
+            {"labels", deployer::labels_of(host)},
             {"host_name", facts.host_name},
             {"memory_mib", facts.memory_mib},
             {"cpus", facts.cpus},
             {"driver", facts.driver}});
-    record(context, "host.state", {{"name", name}, {"state", "up"}, {"reason", "added"}});
-    context.log().info("host {}: {} on {} ({} CPUs, {} MiB), guests run on {}, disks in {}",
-                       name,
+}
+
+int run_add(Context& context, const Args& args)
+{
+    auto host = entry_from(args);
+    const auto connection = deployer::open_in_time(host, context.cancel());
+    const auto facts = connection.facts();
+    refuse_twin(context, host, facts);
+    choose_storage(context, args, connection, host);
+    host.accel = choose_accel(args, host);
+    record_host(context, host, facts);
+    record(context, "host.state", {{"name", host.name}, {"state", "up"}, {"reason", "added"}});
+    context.log().info("host {}: {} on {} ({} CPUs, {} MiB), guests run on {}, disks in {}{}",
+                       host.name,
                        facts.driver,
                        facts.host_name,
                        facts.cpus,
                        facts.memory_mib,
-                       accel == "qemu" ? "emulation (no working KVM)" : accel,
-                       folder);
+                       host.accel == "qemu" ? "emulation (no working KVM)" : host.accel,
+                       host.folder,
+                       host.pool.empty() ? "" : " (storage pool " + host.pool + ")");
     return 0;
 }
 
@@ -124,7 +172,7 @@ Json item_of(const lineage::HostInfo& info, const std::vector<lineage::VmInfo>& 
     }
     std::string label_text;
     for (const auto& [key, value] : entry.labels) {
-        label_text += (label_text.empty() ? "" : ",") + key + "=" + value;
+        label_text += fmt::format("{}{}={}", label_text.empty() ? "" : ",", key, value);
     }
     return {{"name", info.name},
             {"uri", info.uri},
@@ -134,6 +182,9 @@ Json item_of(const lineage::HostInfo& info, const std::vector<lineage::VmInfo>& 
             {"label_text", label_text},
             {"accel", entry.accel},
             {"folder", entry.folder},
+            {"pool", entry.pool.empty() ? Json(nullptr) : Json(entry.pool)},
+            {"memory_mib", entry.memory_mib == 0 ? Json(nullptr) : Json(entry.memory_mib)},
+            {"drained", entry.drained},
             {"vms", count}};
 }
 
@@ -208,30 +259,51 @@ int run_remove(Context& context, const Args& args)
 
 std::vector<Command> host_commands()
 {
-    return {
+    std::vector<Command> commands{
         {.name = "host add",
          .summary = "make a libvirt host known",
-         .synopsis = "NAME URI [--label KEY=VALUE]… [--folder DIR] [--accel auto|kvm|qemu]",
+         .synopsis = "NAME URI [--label KEY=VALUE]… [--folder DIR|--pool POOL] "
+                     "[--accel auto|kvm|qemu] [--memory MIB] [--migrate-address ADDRESS] "
+                     "[--keepalive SECONDS] [--deadline SECONDS] [--insecure]",
          .description =
              "Connects to URI, finds out what guests can run on there (KVM is believed only after "
-             "a "
-             "guest really ran), and records the host. Adding a known name again replaces its URI "
-             "and labels.\n\nDisks, base images and sockets of its VMs go to DIR, which the host's "
-             "QEMU must be able to read: /var/lib/libvirt/stemma for root's qemu:///system, else a "
-             "folder beside the store.",
-         .options = {{.name = "label",
-                      .value = "KEY=VALUE",
-                      .help = "a label that releases can ask for",
-                      .repeats = true},
-                     {.name = "folder", .value = "DIR", .help = "where its disks go"},
-                     {.name = "accel",
-                      .value = "KIND",
-                      .help = "auto (try), kvm, or qemu for emulation"},
-                     {.name = "insecure",
-                      .value = "",
-                      .help = "accept a URI that proves nobody's identity"}},
+             "a guest really ran), and records the host. Adding a known name again replaces all "
+             "that is said of it.\n\nURI is libvirt's: qemu:///system, qemu+unix://, qemu+ssh://, "
+             "qemu+tls://; qemu+tcp:// only to this machine. Nothing is asked: the SSH key must be "
+             "known and the certificate valid. A URI with a password is refused, since it would be "
+             "kept.\n\nDisks, base images and sockets of its VMs go to DIR, which the host's QEMU "
+             "must be able to read. On this machine: /var/lib/libvirt/stemma for root's "
+             "qemu:///system, else a folder beside the store. On another one: a storage pool of "
+             "DIR (/var/lib/libvirt/stemma) that is made when there is none, or the pool POOL; "
+             "nothing of Stemma has to run there.",
+         .options =
+             {{.name = "label",
+               .value = "KEY=VALUE",
+               .help = "a label that releases can ask for",
+               .repeats = true},
+              {.name = "folder", .value = "DIR", .help = "where its disks go"},
+              {.name = "pool",
+               .value = "POOL",
+               .help = "a storage pool of the host (dir, fs or netfs) for its disks"},
+              {.name = "memory", .value = "MIB", .help = "what VMs may use of it together (all)"},
+              {.name = "migrate-address",
+               .value = "ADDRESS",
+               .help = "where other hosts reach its QEMU (the URI's host)"},
+              {.name = "keepalive",
+               .value = "SECONDS",
+               .help = "between signs of life; three missing ones end a connection (2)"},
+              {.name = "deadline",
+               .value = "SECONDS",
+               .help = "until a call that does not wait for a guest counts as hung (20)"},
+              {.name = "accel", .value = "KIND", .help = "auto (try), kvm, or qemu for emulation"},
+              {.name = "insecure",
+               .value = "",
+               .help = "accept a URI that proves nobody's identity"}},
          .examples = {{"stemma host add local qemu:///system", "This machine."},
-                      {"stemma host add rack1 qemu:///system --label zone=a", "With a label."}},
+                      {"stemma host add rack1 qemu+ssh://root@rack1/system --label zone=a",
+                       "Another machine, with a label."},
+                      {"stemma host add rack2 qemu+tls://rack2/system --pool fast",
+                       "Into a pool."}},
          .exits = {},
          .run = run_add},
         {.name = "host list",
@@ -261,6 +333,10 @@ std::vector<Command> host_commands()
          .exits = {},
          .run = run_remove},
     };
+    for (auto& command : moving_host_commands()) {
+        commands.push_back(std::move(command));
+    }
+    return commands;
 }
 
 } // namespace stemma::cli

@@ -14,6 +14,7 @@
 
 #include "deploy_support.hpp"
 #include "groups.hpp"
+#include "migrate.hpp"
 #include "watch.hpp"
 
 namespace stemma::cli {
@@ -350,6 +351,7 @@ std::vector<Command> vm_commands()
                       {"stemma vm cp shop.conf shop-2:/etc/shop/shop.conf", "In."}},
          .exits = {},
          .run = run_cp},
+        migrate_command(),
         watch_command(),
     };
 }

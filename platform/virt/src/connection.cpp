@@ -1,5 +1,6 @@
 #include "stemma/virt/connection.hpp"
 
+#include "stemma/virt/uri.hpp"
 #include "stemma/virt/xml.hpp"
 
 #include <libvirt/libvirt.h>
@@ -90,32 +91,6 @@ Error last_error(std::string_view what)
             fmt::format("cannot {}: {}", what, error->message == nullptr ? "" : error->message)};
 }
 
-std::string safe_uri(std::string_view uri)
-{
-    const auto scheme = uri.find("://");
-    if (scheme == std::string_view::npos) {
-        return std::string(uri);
-    }
-    const auto begin = scheme + 3;
-    const auto end = std::min(uri.find('/', begin), uri.size());
-    const auto authority = uri.substr(begin, end - begin);
-    const auto at = authority.rfind('@');
-    if (at == std::string_view::npos ||
-        authority.substr(0, at).find(':') == std::string_view::npos) {
-        return std::string(uri);
-    }
-    const auto user = authority.substr(0, authority.find(':'));
-    return fmt::format(
-        "{}{}@{}{}", uri.substr(0, begin), user, authority.substr(at + 1), uri.substr(end));
-}
-
-bool is_local(std::string_view uri)
-{
-    const auto scheme = uri.find("://");
-    return scheme != std::string_view::npos && uri.substr(scheme + 3).starts_with('/') &&
-           uri.substr(0, scheme).find("+ssh") == std::string_view::npos;
-}
-
 Connection::Connection(std::shared_ptr<_virConnect> handle, std::string uri)
     : handle_(std::move(handle)), uri_(std::move(uri))
 {
@@ -126,8 +101,8 @@ Connection Connection::open(const std::string& uri, const Options& options)
     virSetErrorFunc(nullptr, keep_quiet);
     ensure_event_loop();
     // No authentication callback that asks: a pipeline has nobody to ask.
-    auto* handle =
-        virConnectOpenAuth(uri.c_str(), nullptr, options.read_only ? unsigned{VIR_CONNECT_RO} : 0U);
+    auto* handle = virConnectOpenAuth(
+        without_questions(uri).c_str(), nullptr, options.read_only ? unsigned{VIR_CONNECT_RO} : 0U);
     if (handle == nullptr) {
         const int code = virGetLastErrorCode();
         const auto error = last_error("connect to " + safe_uri(uri));

@@ -58,6 +58,30 @@ std::string_view stopped_reason(int reason) noexcept
     }
 }
 
+std::string_view paused_reason(int reason) noexcept
+{
+    switch (reason) {
+    case VIR_DOMAIN_PAUSED_MIGRATION:
+        return migrating_reason;
+    case VIR_DOMAIN_PAUSED_IOERROR:
+        return "disk error (is the host's disk full?)";
+    case VIR_DOMAIN_PAUSED_SAVE:
+        return "being saved";
+    case VIR_DOMAIN_PAUSED_DUMP:
+        return "being dumped";
+    case VIR_DOMAIN_PAUSED_SNAPSHOT:
+        return "snapshot under way";
+    case VIR_DOMAIN_PAUSED_CRASHED:
+        return "panicked";
+    case VIR_DOMAIN_PAUSED_STARTING_UP:
+        return "starting";
+    case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
+        return "migration failed half-way";
+    default:
+        return "paused";
+    }
+}
+
 DomainStatus status_of(int state, int reason)
 {
     switch (state) {
@@ -65,9 +89,10 @@ DomainStatus status_of(int state, int reason)
     case VIR_DOMAIN_BLOCKED:
     case VIR_DOMAIN_SHUTDOWN: // being shut down: still running
         return {DomainState::running, std::string(running_reason(reason))};
-    case VIR_DOMAIN_PAUSED:
     case VIR_DOMAIN_PMSUSPENDED:
-        return {DomainState::paused, "paused"};
+        return {DomainState::paused, "suspended by the guest"};
+    case VIR_DOMAIN_PAUSED:
+        return {DomainState::paused, std::string(paused_reason(reason))};
     case VIR_DOMAIN_SHUTOFF:
         return {DomainState::stopped, std::string(stopped_reason(reason))};
     case VIR_DOMAIN_CRASHED:
@@ -114,6 +139,15 @@ std::string Domain::uuid() const
         throw last_error("learn a domain's UUID");
     }
     return text.data();
+}
+
+std::string Domain::host_uri() const
+{
+    char* text = virConnectGetURI(connection_.get());
+    if (text == nullptr) {
+        throw last_error("learn over which connection " + name() + " was found");
+    }
+    return take(text);
 }
 
 DomainStatus Domain::status() const

@@ -31,10 +31,10 @@ struct Subject {
             hypervisor = std::make_unique<support::FakeHypervisor>("h");
             return;
         }
-        HostStore store(folder.path() / "h",
-                        [](const std::filesystem::path& path, const std::string&) {
-                            return sha256_file(path).hex();
-                        });
+        auto store = std::make_unique<FolderStore>(
+            folder.path() / "h", [](const std::filesystem::path& path, const std::string&) {
+                return sha256_file(path).hex();
+            });
         hypervisor = std::make_unique<LibvirtHypervisor>(
             virt::Connection::open("test:///default"),
             std::move(store),
@@ -133,6 +133,47 @@ TEST_CASE("another image is another system disk beside the old one; data disks s
     CHECK(host.look(second.uuid)->image == second.image.digest);
     CHECK(host.observe().disks.size() == 3);
     CHECK(host.system_disk(second) != host.system_disk(subject.spec));
+}
+
+TEST_CASE("a base goes only when no overlay lies on it", "[hypervisor]")
+{
+    const Subject subject(GENERATE("fake", "libvirt"));
+    auto& host = *subject.hypervisor;
+    const auto& digest = subject.spec.image.digest;
+    subject.make(subject.spec);
+    REQUIRE(host.bases().size() == 1);
+    CHECK(host.bases()[0].digest == digest);
+    CHECK(host.bases()[0].used_by.size() == 1);
+    const auto error = error_of([&] { host.remove_base(digest); });
+    REQUIRE(error);
+    CHECK(error->code() == ErrorCode::conflict);
+    CHECK(host.bases().size() == 1);
+    host.undefine(subject.spec.uuid);
+    for (const auto& disk : host.observe().disks) {
+        host.remove_disk(disk.path);
+    }
+    CHECK(host.bases()[0].used_by.empty());
+    host.remove_base(digest);
+    CHECK(host.bases().empty());
+}
+
+TEST_CASE("hosts know their storage by one name", "[hypervisor]")
+{
+    const Subject subject(GENERATE("fake", "libvirt"));
+    const auto id = subject.hypervisor->storage_id();
+    CHECK_FALSE(id.empty());
+    CHECK(subject.hypervisor->storage_id() == id);
+    CHECK(Subject("libvirt").hypervisor->storage_id() != id);
+}
+
+TEST_CASE("a VM cannot arrive where one of its uuid is", "[hypervisor]")
+{
+    const Subject subject(GENERATE("fake", "libvirt"));
+    subject.make(subject.spec);
+    const auto error =
+        error_of([&] { (void)subject.hypervisor->prepare_incoming(subject.spec, false); });
+    REQUIRE(error);
+    CHECK(error->code() == ErrorCode::conflict);
 }
 
 TEST_CASE("an image that is nowhere is known beforehand and named when asked for", "[hypervisor]")

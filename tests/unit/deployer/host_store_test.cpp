@@ -21,10 +21,10 @@ namespace {
 struct Shelf {
     TemporaryFolder folder{"shelf"};
     int hashed = 0;
-    HostStore store{folder.path() / "host", [this](const fs::path& path, const std::string&) {
-                        ++hashed;
-                        return sha256_file(path).hex();
-                    }};
+    FolderStore store{folder.path() / "host", [this](const fs::path& path, const std::string&) {
+                          ++hashed;
+                          return sha256_file(path).hex();
+                      }};
     VmSpec spec;
 
     Shelf()
@@ -156,7 +156,7 @@ TEST_CASE("boot files are kept by content, and a changed one is refused")
 
 TEST_CASE("a folder too long for sockets is refused with the way out")
 {
-    const auto error = error_of([] { HostStore("/" + std::string(90, 'a'), {}); });
+    const auto error = error_of([] { FolderStore("/" + std::string(90, 'a'), {}); });
     REQUIRE(error);
     CHECK(error->hint().find("--folder") != std::string::npos);
 }

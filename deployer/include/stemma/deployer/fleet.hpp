@@ -4,8 +4,10 @@
 #include "stemma/core/error.hpp"
 #include "stemma/deployer/hypervisor.hpp"
 #include "stemma/lineage/store.hpp"
+#include "stemma/virt/connection.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,21 +19,29 @@ namespace stemma::deployer {
 struct HostEntry {
     std::string name;
     std::string uri;
-    std::string folder;                        ///< for disks and sockets
-    std::string accel;                         ///< kvm, qemu or test
+    std::string folder; ///< for disks and sockets, on the host
+    std::string pool;   ///< its storage pool; empty: the folder is on this machine, without one
+    std::string accel;  ///< kvm, qemu or test
+    std::string migrate_address;       ///< where other hosts reach its QEMU; empty: as in the URI
+    std::uint64_t memory_mib = 0;      ///< that VMs may use; 0: all that the machine has
+    std::chrono::seconds keepalive{2}; ///< a dead link is noticed after three of these
+    std::chrono::seconds deadline{20}; ///< for every call that a working host answers at once
+    bool drained = false;              ///< in maintenance: nothing new goes there
     std::map<std::string, std::string> labels; ///< the user's own
 };
 
-/// Labels that are the deployer's own notes and no user's.
-inline constexpr std::string_view folder_label = "stemma/folder";
-inline constexpr std::string_view accel_label = "stemma/accel";
+/// Labels that are the deployer's own notes begin with this; no user's do.
+inline constexpr std::string_view own_labels = "stemma/";
 
 HostEntry entry_of(const lineage::HostInfo& info);
+/// All labels, the deployer's notes included; entry_of() reads them back.
+Json labels_of(const HostEntry& entry);
 
-/// Connections to many hosts, opened at once: one that hangs delays nobody.
+/// Connections to many hosts, opened and asked at once: one that hangs delays nobody.
 class Fleet {
 public:
-    /// patience  until a host that has not answered counts as unreachable
+    /// patience  until a host that has not answered counts as unreachable; a host's own deadline
+    ///           counts where it is shorter
     Fleet(const std::vector<HostEntry>& hosts,
           std::chrono::milliseconds patience,
           const Cancel& cancel);
@@ -44,19 +54,32 @@ public:
 
 private:
     struct Slot {
-        std::unique_ptr<Hypervisor> hypervisor;
+        std::shared_ptr<Hypervisor> hypervisor;
         std::string error;
+        std::chrono::milliseconds deadline{};
+        bool drained = false;
     };
     std::map<std::string, Slot, std::less<>> slots_;
+    std::chrono::milliseconds patience_;
+    const Cancel& cancel_;
 };
 
-/// Connects to one host.
+/// A connection as the host's entry wants it.
+/// throws  remote
+virt::Connection open_connection(const HostEntry& host);
+/// The same, given up after the host's deadline (a stopped daemon accepts and never answers).
+virt::Connection open_in_time(const HostEntry& host, const Cancel& cancel);
+/// The host behind a connection, without deadlines.
+std::unique_ptr<Hypervisor>
+hypervisor_over(virt::Connection connection, const HostEntry& host, const Cancel& cancel);
+
+/// Connects to one host; its calls have its deadline.
 /// throws  remote, config
 std::unique_ptr<Hypervisor> connect_host(const HostEntry& host, const Cancel& cancel);
 
 /// What guests of a host can run on: "kvm" when a guest really ran on it, else "qemu"; "test" for
 /// libvirt's test driver. /dev/kvm may be there and not work, so a guest of one sector is started
 /// and must switch itself off.
-std::string probe_accel(const std::string& uri, const std::string& folder);
+std::string probe_accel(const HostEntry& host);
 
 } // namespace stemma::deployer

@@ -19,8 +19,43 @@ using DiskDigester =
 std::string
 digest_of_disk(const std::filesystem::path& path, const std::string& format, const Cancel* cancel);
 
-/// The files of one host's VMs, in a folder that its QEMU can read:
+/// The files of one host's VMs, wherever that host is. Every call may be repeated; what was
+/// interrupted is completed or begun anew by the next call, and never taken for whole.
+class HostStore {
+public:
+    virtual ~HostStore() = default;
+    HostStore() = default;
+    HostStore(const HostStore&) = delete;
+    HostStore& operator=(const HostStore&) = delete;
+
+    /// Equal for hosts that share this storage; made on first use.
+    [[nodiscard]] virtual std::string id() = 0;
+    /// Pure: the same spec has the same paths on this host, whether its files are there or not.
+    [[nodiscard]] virtual VmPaths paths_of(const VmSpec& spec) const = 0;
+    [[nodiscard]] virtual std::vector<ObservedHost::DiskFile> disks() = 0;
+    /// In order of digest. Files that cannot be read count as lying on every base.
+    [[nodiscard]] virtual std::vector<StoredBase> bases() = 0;
+    virtual void remove_base(const std::string& digest) = 0;
+    /// It is there, or could be brought from where the lineage says that its file is.
+    [[nodiscard]] virtual bool has_image(const ImageRef& image) = 0;
+    /// Brings the base image unless it is there, and proves its digest unless this very file was
+    /// proven before and did not change since.
+    /// throws  corrupt: the content is not what `image` says; not_found: its file is gone
+    virtual void provide_image(const ImageRef& image) = 0;
+    /// A kernel or an initrd.
+    /// throws  conflict: the file's content is another by now
+    virtual void provide_boot_file(const std::string& path, const std::string& sha256) = 0;
+    /// The system overlay on the image, and data disks; those that are there stay.
+    virtual void make_disks(const VmSpec& spec) = 0;
+    /// One that disks() listed; a missing one is fine. throws  usage: no disk of ours
+    virtual void remove_disk(const std::string& path) = 0;
+    /// What is left of a VM whose disks are gone.
+    virtual void forget(const std::string& vm_name) = 0;
+};
+
+/// The store of a host whose folder is on this machine too:
 ///
+///     store.id                 a UUID: hosts that share the folder see the same
 ///     images/DIGEST.qcow2      base images by content, never written (also .raw)
 ///     images/DIGEST.proof      size, time and inode of the file whose digest was last proven
 ///     boot/SHA256              kernels and initrds by content
@@ -31,22 +66,21 @@ digest_of_disk(const std::filesystem::path& path, const std::string& format, con
 ///
 /// Every file appears under its name whole or not at all; leftovers of interrupted work end in
 /// ".part" and are removed by the next one.
-class HostStore {
+class FolderStore final : public HostStore {
 public:
-    HostStore(std::filesystem::path folder, DiskDigester digester);
+    FolderStore(std::filesystem::path folder, DiskDigester digester);
 
-    [[nodiscard]] VmPaths paths_of(const VmSpec& spec) const;
-    [[nodiscard]] std::vector<ObservedHost::DiskFile> disks() const;
-    /// It is here, or its file is where the lineage says.
-    [[nodiscard]] bool has_image(const ImageRef& image) const;
-    /// throws  corrupt: the content is not what `image` says; not_found: its file is gone
-    void provide_image(const ImageRef& image);
-    void provide_boot_file(const std::string& path, const std::string& sha256) const;
-    void make_disks(const VmSpec& spec) const;
-    /// Only below our own folder. throws  usage: elsewhere
-    void remove_disk(const std::filesystem::path& path) const;
-    void forget(const std::string& vm_name) const;
-    [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+    [[nodiscard]] std::string id() override;
+    [[nodiscard]] VmPaths paths_of(const VmSpec& spec) const override;
+    [[nodiscard]] std::vector<ObservedHost::DiskFile> disks() override;
+    [[nodiscard]] std::vector<StoredBase> bases() override;
+    void remove_base(const std::string& digest) override;
+    [[nodiscard]] bool has_image(const ImageRef& image) override;
+    void provide_image(const ImageRef& image) override;
+    void provide_boot_file(const std::string& path, const std::string& sha256) override;
+    void make_disks(const VmSpec& spec) override;
+    void remove_disk(const std::string& path) override;
+    void forget(const std::string& vm_name) override;
 
 private:
     [[nodiscard]] std::filesystem::path base_path(const ImageRef& image) const;

@@ -30,8 +30,9 @@ struct ObservedVm {
 struct ObservedHost {
     std::string name;
     bool reachable = false;
-    std::string error; ///< why not
-    std::string accel; ///< what its guests run on: kvm, qemu, test
+    std::string error;    ///< why not
+    bool drained = false; ///< in maintenance: nothing new goes there
+    std::string accel;    ///< what its guests run on: kvm, qemu, test
     std::uint64_t memory_mib = 0;
     std::vector<ObservedVm> vms;
     /// Disk files in our folders of this host, by VM name; also of VMs that are gone.
@@ -41,6 +42,23 @@ struct ObservedHost {
         bool data = false; ///< a data disk: kept until the VM is retired
     };
     std::vector<DiskFile> disks;
+};
+
+/// A base image in a host's store.
+struct StoredBase {
+    std::string digest;
+    std::uint64_t bytes = 0; ///< that it takes there
+    std::vector<std::string>
+        used_by; ///< files whose content lies on it, also of VMs of other hosts
+};
+
+/// Where a VM that comes from another host will arrive.
+struct Incoming {
+    std::string uri;            ///< of the target's daemon
+    std::string data_address;   ///< where its QEMU is reached; empty: the daemon says
+    VmPaths paths;              ///< of the VM's files there
+    std::string persistent_xml; ///< what its next start will use there
+    bool shared = false;        ///< both hosts see the same files
 };
 
 /// What the deployer does to one host. Implementations: libvirt's, and a fake in tests; the same
@@ -68,7 +86,13 @@ public:
     /// nothing.
     [[nodiscard]] virtual bool can_provide(const VmSpec& spec) = 0;
 
+    /// Base images in the host's store, in order of digest. Changes nothing.
+    [[nodiscard]] virtual std::vector<StoredBase> bases() = 0;
+
     // From here on: calls that change the host.
+
+    /// throws  conflict: a file lies on it
+    virtual void remove_base(const std::string& digest) = 0;
 
     /// Brings a base image and boot files into the host's store and proves the digest, unless this
     /// very file was proven before and did not change since.
@@ -87,6 +111,23 @@ public:
     virtual void remove_disk(const std::string& path) = 0;
     /// The emptied folder and logs of a VM that is gone.
     virtual void forget(const std::string& vm_name) = 0;
+    /// Goes on with a paused VM, also one that a migration left paused.
+    virtual void resume(const std::string& uuid) = 0;
+
+    // Migration; Migrator decides when.
+
+    /// Hosts whose VMs' files are the same storage give the same text.
+    [[nodiscard]] virtual std::string storage_id() = 0;
+    /// Memory of this VM moves at this moment. Changes nothing.
+    [[nodiscard]] virtual bool is_migrating(const std::string& uuid) = 0;
+    /// On the target: proves the base, and makes the VM's disks, empty; old ones of this VM are
+    /// removed before. With shared storage nothing is made.
+    /// throws  conflict: this host has a VM of this name or uuid; corrupt: the base
+    virtual Incoming prepare_incoming(const VmSpec& spec, bool shared) = 0;
+    /// On the source: moves a running VM. Whatever it throws, the VM may be on either host.
+    /// peer_to_peer  the daemons do it among themselves and go on when this process dies
+    virtual void migrate(const VmSpec& spec, const Incoming& incoming, bool peer_to_peer) = 0;
+
     /// Path that make_disks() gives the system overlay of this spec.
     [[nodiscard]] virtual std::string system_disk(const VmSpec& spec) const = 0;
     /// Where the VM's serial console is written.

@@ -17,6 +17,9 @@ struct ImageRef {
     std::string path;   ///< on the machine of the deployer
     std::string format; ///< qcow2, raw
     std::uint64_t size = 0;
+    /// Images that are much like it, likest first: where a host has one of them, only the
+    /// difference is sent. Not part of what the image is; may be empty.
+    std::vector<ImageRef> kin{};
 };
 
 /// Kernel and initrd by content, so that the same names with other bytes are another spec.
@@ -61,6 +64,9 @@ struct VmPaths {
     std::string kernel;
     std::string initrd;
 };
+
+/// Where the guest sees a disk: 0, the system's, is "vda"; data disks follow.
+std::string disk_target(std::size_t index);
 
 /// libvirt's XML for a VM.
 /// accel  "kvm", "qemu" (emulation) or "test" (libvirt's test driver)

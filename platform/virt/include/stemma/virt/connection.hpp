@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/core/error.hpp"
+#include "stemma/virt/uri.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -29,6 +30,9 @@ enum class DomainState { running, paused, stopped, crashed, unknown };
 /// "running", …: the words of vm.state events.
 std::string_view to_string(DomainState state) noexcept;
 
+/// Reason of a paused domain that waits for its other half: memory is coming in or going out.
+inline constexpr std::string_view migrating_reason = "migration under way";
+
 struct DomainStatus {
     DomainState state = DomainState::unknown;
     std::string reason; ///< libvirt's, in its words: "booted", "destroyed", "crashed", …
@@ -41,6 +45,8 @@ public:
 
     [[nodiscard]] std::string name() const;
     [[nodiscard]] std::string uuid() const;
+    /// URI of the connection that it was found over.
+    [[nodiscard]] std::string host_uri() const;
     [[nodiscard]] DomainStatus status() const;
     [[nodiscard]] bool active() const;
 
@@ -134,11 +140,5 @@ private:
 
 /// The Error for libvirt's last failure in this thread: "cannot <what>: <libvirt's text>".
 Error last_error(std::string_view what);
-
-/// The URI without a password or user part, fit for a log and for the store.
-std::string safe_uri(std::string_view uri);
-
-/// True when the URI means a daemon on this machine (no host part) or the test driver.
-bool is_local(std::string_view uri);
 
 } // namespace stemma::virt

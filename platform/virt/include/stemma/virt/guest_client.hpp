@@ -14,6 +14,8 @@
 
 namespace stemma::virt {
 
+class Domain;
+
 /// Bytes to and from a virtio-serial port of a VM. Not for several threads.
 class ByteChannel {
 public:
@@ -34,6 +36,13 @@ public:
 /// one waits in QEMU's queue and gets no answer.
 /// throws  not_found: no such socket (the VM does not run); remote
 std::unique_ptr<ByteChannel> connect_unix(const std::string& path);
+/// The host's end of a domain's port: its socket where the daemon is on this machine, else a stream
+/// over a connection of its own (a guest that does not read may get that connection closed).
+/// port    "org.stemma.guest.0"
+/// socket  the path that the domain's XML names
+/// throws  not_found, remote
+std::unique_ptr<ByteChannel>
+open_channel(const Domain& domain, const std::string& port, const std::string& socket);
 /// A connected socket that is there already.
 std::unique_ptr<ByteChannel> channel_over(Fd socket);
 

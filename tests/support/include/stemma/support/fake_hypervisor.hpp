@@ -70,6 +70,30 @@ public:
     {
         return !missing_images.contains(spec.image.digest);
     }
+    std::vector<deployer::StoredBase> bases() override
+    {
+        std::vector<deployer::StoredBase> found;
+        for (const auto& digest : images_) {
+            deployer::StoredBase base{.digest = digest, .bytes = 1, .used_by = {}};
+            for (const auto& path : disks_) {
+                if (path.ends_with("/system-" + digest.substr(0, 16) + ".qcow2")) {
+                    base.used_by.push_back(path);
+                }
+            }
+            found.push_back(std::move(base));
+        }
+        return found;
+    }
+    void remove_base(const std::string& digest) override
+    {
+        for (const auto& base : bases()) {
+            if (base.digest == digest && !base.used_by.empty()) {
+                throw Error(ErrorCode::conflict, "in use");
+            }
+        }
+        change("remove base " + digest);
+        images_.erase(digest);
+    }
     void provide_image(const deployer::VmSpec& spec) override
     {
         change("image " + spec.name);
@@ -141,6 +165,43 @@ public:
         disks_.erase(path);
     }
     void forget(const std::string& vm_name) override { change("forget " + vm_name); }
+    void resume(const std::string& uuid) override
+    {
+        change("resume " + name_of(uuid));
+        vms_.at(uuid).state = "running";
+    }
+    [[nodiscard]] std::string storage_id() override { return storage; }
+    [[nodiscard]] bool is_migrating(const std::string& uuid) override
+    {
+        return migrating.contains(uuid);
+    }
+    deployer::Incoming prepare_incoming(const deployer::VmSpec& spec, bool shared) override
+    {
+        if (vms_.contains(spec.uuid)) {
+            throw Error(ErrorCode::conflict, name_ + " has it already");
+        }
+        provide_image(spec);
+        if (!shared) {
+            make_disks(spec);
+        }
+        return {
+            .uri = name_, .data_address = {}, .paths = {}, .persistent_xml = {}, .shared = shared};
+    }
+    void migrate(const deployer::VmSpec& spec,
+                 const deployer::Incoming& incoming,
+                 bool /*peer_to_peer*/) override
+    {
+        change("migrate " + spec.name + " to " + incoming.uri);
+        if (on_migrate) {
+            on_migrate(spec);
+        }
+    }
+
+    /// What a migration does to the two hosts, for tests that say; may throw.
+    std::function<void(const deployer::VmSpec& spec)> on_migrate;
+    std::set<std::string> migrating; ///< uuids of which memory moves
+    std::string storage = "storage of " + name_;
+
     [[nodiscard]] std::string system_disk(const deployer::VmSpec& spec) const override
     {
         return spec.name + "/system-" + spec.image.digest.substr(0, 16) + ".qcow2";
@@ -153,6 +214,12 @@ public:
 
     // What somebody else does to the host.
     void kill(const std::string& uuid) { vms_.at(uuid).state = "stopped"; }
+    deployer::ObservedVm take(const std::string& uuid)
+    {
+        auto vm = vms_.at(uuid);
+        vms_.erase(uuid);
+        return vm;
+    }
     void add(deployer::ObservedVm vm) { vms_[vm.uuid] = std::move(vm); }
     void add_disk(const std::string& path) { disks_.insert(path); }
     [[nodiscard]] const std::set<std::string>& disks() const noexcept { return disks_; }
