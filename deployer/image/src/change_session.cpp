@@ -28,7 +28,7 @@ ChangeSession::ChangeSession(World& world,
           volume::container_format_from(base.format).value_or(volume::ContainerFormat::qcow2),
           world.log),
       root_(disk::root_partition(transaction_.disk(), std::nullopt)),
-      region_(transaction_.disk(), root_.offset, root_.length, base.name),
+      region_(transaction_.disk(), volume::pieces_of(root_), base.name),
       now_(world.epoch ? *world.epoch
                        : std::max(ext::last_written(region_), newest_input.value_or(Time{})))
 {

@@ -30,7 +30,7 @@ private:
     World& world_;
     Transaction transaction_;
     volume::Partition root_;
-    volume::Slice region_;
+    volume::Mapped region_;
     Time now_{};
     std::optional<ext::Editor> editor_;
 };

@@ -113,6 +113,10 @@ public:
 
     [[nodiscard]] std::vector<volume::Extent> extents(std::uint64_t offset,
                                                       std::uint64_t length) override;
+    [[nodiscard]] std::vector<int> descriptors() const override
+    {
+        return {::nbd_aio_get_fd(handle_.get())};
+    }
 
 private:
     [[nodiscard]] bool is_aligned(std::uint64_t offset, std::uint64_t length) const

@@ -6,6 +6,8 @@
 #include <array>
 #include <optional>
 
+#include "lvm.hpp"
+
 namespace stemma::volume {
 
 namespace {
@@ -350,6 +352,22 @@ void name_contents(Volume& disk, PartitionTable& table)
 
 } // namespace
 
+std::string describe(const Partition& partition)
+{
+    if (partition.number == 0) {
+        return "the whole disk";
+    }
+    return partition.type == "lvm" ? "logical volume " + partition.label
+                                   : fmt::format("partition {}", partition.number);
+}
+
+std::vector<Piece> pieces_of(const Partition& partition)
+{
+    return partition.pieces.empty()
+               ? std::vector<Piece>{{.offset = partition.offset, .length = partition.length}}
+               : partition.pieces;
+}
+
 std::string_view to_string(PartitionTable::Kind kind) noexcept
 {
     switch (kind) {
@@ -379,7 +397,9 @@ std::string sniff_content(Volume& region)
     return {};
 }
 
-PartitionTable read_partitions(Volume& disk)
+namespace {
+
+PartitionTable read_table(Volume& disk)
 {
     PartitionTable whole;
     whole.partitions.push_back(
@@ -407,6 +427,15 @@ PartitionTable read_partitions(Volume& disk)
         }
     }
     return whole;
+}
+
+} // namespace
+
+PartitionTable read_partitions(Volume& disk)
+{
+    PartitionTable table = read_table(disk);
+    add_logical_volumes(disk, table);
+    return table;
 }
 
 } // namespace stemma::volume

@@ -64,7 +64,7 @@ private:
                 enter(path, *info);
             }
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::interrupted) {
+            if (error.code() == ErrorCode::interrupted || tree_.gone()) {
                 throw;
             }
             on_damage_(path, error.one_line());

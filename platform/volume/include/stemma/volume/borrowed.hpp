@@ -20,6 +20,7 @@ public:
         inner_.write(offset, data);
     }
     void flush() override {}
+    [[nodiscard]] std::vector<int> descriptors() const override { return inner_.descriptors(); }
 
 private:
     Volume& inner_;

@@ -50,6 +50,9 @@ public:
     /// "ext4", "folder", "tar", … for messages.
     [[nodiscard]] virtual std::string driver() const = 0;
 
+    /// True when nothing can be read any more, because whatever reads for us ended.
+    [[nodiscard]] virtual bool gone() const noexcept { return false; }
+
     /// What `path` itself is; nullopt when nothing has that name.
     /// throws  corrupt: the tree is damaged there; io
     [[nodiscard]] virtual std::optional<NodeInfo> look(const std::string& path) = 0;

@@ -42,6 +42,9 @@ public:
     /// Which parts of [offset, offset + length) are known to read as zeros; the answer is in order
     /// and covers the whole range. A volume that does not know answers one extent that is not zero.
     [[nodiscard]] virtual std::vector<Extent> extents(std::uint64_t offset, std::uint64_t length);
+
+    /// The open files that reading needs: what a process that shall do nothing else has to keep.
+    [[nodiscard]] virtual std::vector<int> descriptors() const { return {}; }
 };
 
 /// A window of another volume; borrows it.
@@ -57,6 +60,7 @@ public:
     void write(std::uint64_t offset, std::span<const std::byte> data) override;
     void flush() override { whole_.flush(); }
     [[nodiscard]] std::vector<Extent> extents(std::uint64_t offset, std::uint64_t length) override;
+    [[nodiscard]] std::vector<int> descriptors() const override { return whole_.descriptors(); }
 
 private:
     void expect_within(std::uint64_t offset, std::size_t length) const;
@@ -92,6 +96,8 @@ public:
     explicit CachedVolume(std::unique_ptr<Volume> inner,
                           std::size_t memory = std::size_t{48} << 20U);
     ~CachedVolume() override;
+    CachedVolume(const CachedVolume&) = delete;
+    CachedVolume& operator=(const CachedVolume&) = delete;
 
     [[nodiscard]] std::string name() const override;
     [[nodiscard]] std::uint64_t size() const override { return size_; }
@@ -101,6 +107,7 @@ public:
     /// Writes out what was gathered, then flushes the wrapped volume.
     void flush() override;
     [[nodiscard]] std::vector<Extent> extents(std::uint64_t offset, std::uint64_t length) override;
+    [[nodiscard]] std::vector<int> descriptors() const override { return inner_->descriptors(); }
 
 private:
     struct State;

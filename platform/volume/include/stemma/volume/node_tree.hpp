@@ -1,0 +1,59 @@
+#pragma once
+
+#include "stemma/volume/filesystem.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stemma::volume {
+
+/// A file tree whose driver knows its nodes by number (an inode, the place of a folder's entry).
+/// The walk along paths and links is here, once; a driver answers about single nodes.
+class NodeTree : public Filesystem {
+public:
+    [[nodiscard]] std::optional<NodeInfo> look(const std::string& path) final;
+    [[nodiscard]] std::optional<NodeInfo> look_through(const std::string& path) final;
+    [[nodiscard]] std::vector<FolderEntry> list(const std::string& path) final;
+    void read(const std::string& path, const std::function<bool(std::string_view)>& sink) final;
+    [[nodiscard]] std::string read_link(const std::string& path) final;
+    [[nodiscard]] std::map<std::string, std::string>
+    extended_attributes(const std::string& path) final;
+
+protected:
+    using Node = std::uint64_t;
+
+    [[nodiscard]] virtual Node root() = 0;
+    /// The node of that name in a folder; the name is never ".", ".." or empty.
+    [[nodiscard]] virtual std::optional<Node> find(Node folder, const std::string& name) = 0;
+    [[nodiscard]] virtual NodeInfo info(Node node) = 0;
+    /// In any order, without "." and "..".
+    [[nodiscard]] virtual std::vector<FolderEntry> entries(Node folder) = 0;
+    /// A regular file's content, as read() gives it.
+    virtual void give(Node file, const std::function<bool(std::string_view)>& sink) = 0;
+    [[nodiscard]] virtual std::string target(Node link);
+    [[nodiscard]] virtual std::map<std::string, std::string> attributes(Node node);
+
+private:
+    struct Walk;
+    void step(Walk& walk, const std::string& name, bool through);
+    void run(Walk& walk, bool through);
+    /// The folders from the root to this one; nullptr when it is none.
+    const std::vector<Node>* folders_to(const std::string& folder);
+    std::optional<Node> resolve(const std::string& path, bool through);
+    Node need(const std::string& path, bool through);
+    Node need(const std::string& path, bool through, NodeKind kind, std::string_view what);
+
+    std::unordered_map<std::string, std::vector<Node>> known_folders_; ///< nothing ever changes
+};
+
+/// True for what may be one component of a path: no "/", no NUL, not "", "." or "..". A driver
+/// leaves out entries of other names: no kernel makes them, and they would lead a reader astray.
+bool is_plain_name(std::string_view name) noexcept;
+
+} // namespace stemma::volume
