@@ -24,6 +24,8 @@ stemma_find_pkg(LibBlkid::LibBlkid blkid)
 stemma_find_pkg(LibArchive::LibArchive libarchive)
 stemma_find_pkg(LibSodium::LibSodium libsodium)
 stemma_find_pkg(LibZstd::LibZstd libzstd)
+stemma_find_pkg(LibNtfs::LibNtfs libntfs-3g)
+stemma_find_pkg(LibSquashfs::LibSquashfs libsquashfs1)
 stemma_find_pkg(HttpLib::HttpLib cpp-httplib)
 
 if(STEMMA_BUILD_TESTS)

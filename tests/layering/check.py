@@ -30,7 +30,7 @@ ALLOWED = {
 }
 # C headers of outside libraries appear only where they are wrapped.
 OUTSIDE = re.compile(
-    r"^(sqlite3|git2|libnbd|archive|archive_entry|sodium|zstd|hivex|libpq-fe|httplib)\.h$|^(libvirt|ext2fs|blkid|et|git2|libxml)/")
+    r"^(sqlite3|git2|libnbd|archive|archive_entry|sodium|zstd|seccomp|hivex|libpq-fe|httplib)\.h$|^(libvirt|ext2fs|blkid|et|git2|libxml|sqfs|ntfs-3g)/")
 
 
 def platform_parts(root):
