@@ -1,0 +1,209 @@
+#include "confine.hpp"
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
+#include "stemma/core/text.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <limits>
+
+namespace stemma::jail {
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+#else
+constexpr bool sanitized = false;
+#endif
+
+/// Reading and writing what is open, memory, time, and leaving.
+constexpr std::array allowed = {
+    SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(readv),
+    SCMP_SYS(writev),       SCMP_SYS(recvfrom),       SCMP_SYS(sendto),
+    SCMP_SYS(recvmsg),      SCMP_SYS(sendmsg),        SCMP_SYS(poll),
+    SCMP_SYS(ppoll),        SCMP_SYS(close),          SCMP_SYS(shutdown),
+    SCMP_SYS(brk),          SCMP_SYS(munmap),         SCMP_SYS(mremap),
+    SCMP_SYS(madvise),      SCMP_SYS(futex),          SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday), SCMP_SYS(time),           SCMP_SYS(getrandom),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+    SCMP_SYS(sigaltstack),  SCMP_SYS(sched_yield),    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),         SCMP_SYS(exit_group),     SCMP_SYS(setitimer),
+    SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),      SCMP_SYS(getgid),         SCMP_SYS(getegid),
+    SCMP_SYS(uname),        SCMP_SYS(sysinfo),        SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
+};
+
+/// What libraries may try out of habit: they are told no, and go on.
+constexpr std::array refused = {
+    SCMP_SYS(open),
+    SCMP_SYS(openat),
+    SCMP_SYS(access),
+    SCMP_SYS(faccessat),
+    SCMP_SYS(stat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(statx),
+    SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat),
+    SCMP_SYS(ioctl),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(prlimit64),
+    SCMP_SYS(getrlimit),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(prctl),
+};
+
+void require(bool fine, int error_number, std::string_view what)
+{
+    if (!fine) {
+        throw Error(
+            ErrorCode::unsupported,
+            fmt::format("cannot {} for the process that reads images: {}",
+                        what,
+                        std::strerror(error_number)), // NOLINT(concurrency-mt-unsafe): one thread
+            "untrusted images are read in a confined process only; does this system allow "
+            "seccomp filters?");
+    }
+}
+
+struct FilterReleaser {
+    void operator()(void* filter) const noexcept { ::seccomp_release(filter); }
+};
+using Filter = std::unique_ptr<void, FilterReleaser>;
+
+void add_rules(const Filter& filter)
+{
+    int failed = 0;
+    for (const int call : allowed) {
+        failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
+    }
+    for (const int call : refused) {
+        failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), call, 0);
+    }
+    // Memory yes, code no.
+    for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
+        failed |= ::seccomp_rule_add(
+            filter.get(), SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    }
+    // abort(3) sends itself a signal.
+    failed |= ::seccomp_rule_add(filter.get(),
+                                 SCMP_ACT_ALLOW,
+                                 SCMP_SYS(tgkill),
+                                 1,
+                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
+    require(failed == 0, EINVAL, "make a seccomp filter");
+}
+
+void load_filter()
+{
+    const Filter filter(::seccomp_init(SCMP_ACT_KILL_PROCESS));
+    require(filter != nullptr, ENOMEM, "make a seccomp filter");
+    add_rules(filter);
+    const int result = ::seccomp_load(filter.get());
+    require(result == 0, -result, "load a seccomp filter");
+}
+
+void close_others(std::vector<int> keep)
+{
+    if (sanitized) {
+        keep.push_back(STDERR_FILENO);
+    }
+    std::sort(keep.begin(), keep.end());
+    unsigned next = 0;
+    for (const int fd : keep) {
+        const auto kept = static_cast<unsigned>(fd);
+        if (kept > next) {
+            require(::close_range(next, kept - 1, 0) == 0, errno, "close files");
+        }
+        next = kept + 1;
+    }
+    require(
+        ::close_range(next, std::numeric_limits<unsigned>::max(), 0) == 0, errno, "close files");
+}
+
+void limit(__rlimit_resource resource, std::uint64_t most)
+{
+    const rlimit bound{.rlim_cur = most, .rlim_max = most};
+    require(::setrlimit(resource, &bound) == 0, errno, "set limits");
+}
+
+/// Bytes of address space that this process has.
+std::uint64_t address_space()
+{
+    const auto text = read_file("/proc/self/statm");
+    const auto pages = parse_unsigned(split_words(text).front()).value_or(0);
+    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+void limit_resources(const Limits& limits)
+{
+    if (!sanitized) {
+        limit(RLIMIT_AS, address_space() + limits.memory);
+    }
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_NPROC, 0);
+}
+
+/// Root becomes nobody. In a user namespace without that id the filter alone must do.
+void drop_identity()
+{
+    constexpr uid_t nobody = 65534;
+    if (::geteuid() == 0) {
+        (void)::setgroups(0, nullptr);
+        (void)::setresgid(nobody, nobody, nobody);
+        (void)::setresuid(nobody, nobody, nobody);
+    }
+}
+
+void forget_signals()
+{
+    for (const int number :
+         {SIGTERM, SIGHUP, SIGCHLD, SIGPIPE, SIGUSR1, SIGUSR2, SIGPROF, SIGALRM}) {
+        ::signal(number, SIG_DFL);
+    }
+    ::signal(SIGINT, SIG_IGN); // ^C reaches all; whoever started us ends us in order
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+} // namespace
+
+void confine(const std::vector<int>& keep, const Limits& limits, pid_t parent)
+{
+    forget_signals();
+    limit_resources(limits);
+    close_others(keep);
+    drop_identity();
+    // A change of identity forgets it, so it comes after.
+    require(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, errno, "follow its parent");
+    if (::getppid() != parent) {
+        ::_exit(1);
+    }
+    require(::prctl(PR_SET_DUMPABLE, 0) == 0, errno, "hide memory");
+    require(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, errno, "give up privileges");
+    load_filter();
+}
+
+} // namespace stemma::jail
