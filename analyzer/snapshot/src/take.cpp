@@ -1,11 +1,10 @@
 #include "stemma/analyzer/take.hpp"
 
-#include "stemma/analyzer/extract.hpp"
+#include "stemma/analyzer/extract_image.hpp"
 #include "stemma/analyzer/vm_features.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/uuid.hpp"
-#include "stemma/disk/disk.hpp"
 #include "stemma/virt/connection.hpp"
 #include "stemma/virt/domain_xml.hpp"
 
@@ -34,8 +33,7 @@ FeatureSet
 extract_disk(const DiskPoint& point, const Definition& definition, const ExtractOptions& options)
 {
     try {
-        const auto tree = disk::open_root(point.open());
-        return extract(*tree, definition, options);
+        return extract_image(point.open(), std::nullopt, definition, options);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported && error.code() != ErrorCode::not_found &&
             error.code() != ErrorCode::corrupt) {

@@ -1,4 +1,4 @@
-#include "stemma/analyzer/extract.hpp"
+#include "stemma/analyzer/extract_image.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
@@ -13,8 +13,8 @@ namespace stemma::cli {
 
 namespace {
 
-/// A tree that lies on this machine: an unpacked folder, a tar, a disk image.
-std::unique_ptr<volume::Filesystem> open_tree(const Context& context, const std::string& path)
+/// A folder or an archive on this machine; nullptr when it is neither.
+std::unique_ptr<volume::Filesystem> open_tree(const std::string& path)
 {
     if (std::filesystem::is_directory(path)) {
         return volume::open_folder(path);
@@ -24,25 +24,33 @@ std::unique_ptr<volume::Filesystem> open_tree(const Context& context, const std:
             return volume::open_tar(path);
         }
     }
+    return nullptr;
+}
+
+/// Of a tree that lies on this machine: an unpacked folder, a tar, a disk image.
+analyzer::FeatureSet features_of(Context& context, const Args& args, const std::string& path)
+{
+    const auto definition = definition_of(args);
+    const analyzer::ExtractOptions extraction{.clock = context.clock(), .cancel = context.cancel()};
+    if (const auto tree = open_tree(path)) {
+        return analyzer::extract(*tree, definition, extraction);
+    }
     disk::OpenOptions options;
     options.allow.assign(context.settings.image_allow.begin(), context.settings.image_allow.end());
     options.allow.push_back(context.state_folder / "images");
-    return disk::open_image_filesystem(path, options);
+    return analyzer::extract_image(
+        disk::open_disk(path, options), std::nullopt, definition, extraction);
 }
 
 analyzer::FeatureSet features_asked_for(Context& context, const Args& args)
 {
     if (const auto tree = args.value("dir")) {
         args.expect_words(0, 0, "");
-        return analyzer::extract(*open_tree(context, *tree),
-                                 definition_of(args),
-                                 {.clock = context.clock(), .cancel = context.cancel()});
+        return features_of(context, args, *tree);
     }
     const auto& words = args.expect_words(1, 1, "VM or SNAPSHOT");
     if (words[0].starts_with("file:")) {
-        return analyzer::extract(*open_tree(context, words[0].substr(5)),
-                                 definition_of(args),
-                                 {.clock = context.clock(), .cancel = context.cancel()});
+        return features_of(context, args, words[0].substr(5));
     }
     return snapshot_folder(context).features(snapshot_named(context, words[0]).id);
 }

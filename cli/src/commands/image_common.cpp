@@ -87,7 +87,10 @@ image::Selected select_image(Context& context, const Args& args, const std::stri
         (selector.find('/') != std::string::npos || std::filesystem::exists(selector));
     auto selected = image::select(
         is_file ? nullptr : store_if_any(context), selector, format, allowed_folders(context));
-    if (const auto partition = args.number("partition", 0, 256)) {
+    selected.open.explain = [&log = context.log()](const std::string& sentence) {
+        log.debug("{}", sentence);
+    };
+    if (const auto partition = args.number("partition", 0, 2000)) {
         selected.open.partition = static_cast<std::uint32_t>(*partition);
     }
     selected.open.force_share = args.has("force-share");

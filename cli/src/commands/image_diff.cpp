@@ -26,8 +26,8 @@ SideOfDiff open_side(const image::Selected& selected)
 {
     SideOfDiff side;
     auto disk = disk::open_disk(selected.path, selected.open);
-    side.table = volume::read_partitions(*disk);
-    side.tree = disk::open_root(std::move(disk), selected.open.partition);
+    side.table = disk::partition_table(*disk);
+    side.tree = disk::open_root(std::move(disk), selected.open.partition, selected.open.explain);
     return side;
 }
 

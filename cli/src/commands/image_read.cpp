@@ -113,7 +113,7 @@ int run_image_show(Context& context, const Args& args)
                          {"snapshots", container.snapshots}});
     }
     const auto disk = disk::open_disk(selected.path, selected.open);
-    const auto table = volume::read_partitions(*disk);
+    const auto table = disk::partition_table(*disk);
     Json partitions = Json::array();
     for (const auto& partition : table.partitions) {
         partitions.push_back({{"number", partition.number},
@@ -147,12 +147,13 @@ int run_image_show(Context& context, const Args& args)
     text += fmt::format("{:<10} {}\n", "size", human_size(disk->size()));
     text += fmt::format("{:<10} {}\n", "table", volume::to_string(table.kind));
     for (const auto& partition : table.partitions) {
-        text +=
-            fmt::format("{:<10} {} {} {}\n",
-                        partition.number == 0 ? "disk" : fmt::format("part {}", partition.number),
-                        partition.content.empty() ? "unknown" : partition.content,
-                        human_size(partition.length),
-                        partition.label);
+        text += fmt::format("{:<10} {} {} {}\n",
+                            partition.number == 0     ? "disk"
+                            : partition.type == "lvm" ? "volume"
+                                                      : fmt::format("part {}", partition.number),
+                            partition.content.empty() ? "unknown" : partition.content,
+                            human_size(partition.length),
+                            partition.label);
     }
     for (const auto& container : chain) {
         text += fmt::format("{:<10} {}\n", "file", container.path.string());

@@ -1,5 +1,6 @@
 #include "stemma/disk/disk.hpp"
 #include "stemma/support/errors.hpp"
+#include "stemma/support/volumes.hpp"
 #include "stemma/volume/partition.hpp"
 
 #include <catch2/catch.hpp>
@@ -108,10 +109,10 @@ TEST_CASE("what cannot be read is named and never taken for something else")
     const std::vector<std::tuple<std::size_t, std::string, std::string>> magics = {
         {0, "LUKS\xba\xbe", "LUKS"},
         {512, "LABELONE", "LVM"},
+        {1024, "\x10\x20\xf5\xf2", "f2fs"},
         {0, "XFSB", "xfs"},
         {0x10040, "_BHRfS_M", "btrfs"},
-        {4096, "\xfc\x4e\x2b\xa9", "RAID"},
-        {3, "NTFS    ", "ntfs"}};
+        {4096, "\xfc\x4e\x2b\xa9", "RAID"}};
     for (const auto& [at, bytes, name] : magics) {
         INFO(name);
         write_file(path, std::string(4 << 20, '\0'));
@@ -144,4 +145,165 @@ TEST_CASE("a table with any byte changed gives partitions within the disk, or an
             });
         }
     }
+}
+
+namespace {
+
+/// The first MiB of a physical volume, as lvm2's own tools wrote it: group shopvg with the linear
+/// volumes root (extents 0-15 of the first, 0-13 of the second, 20-25 of the first volume) and
+/// swap, and the striped volume stripy. Extents of 1 MiB, from 1 MiB on.
+std::string lvm_head(int number)
+{
+    return support::tool_checked(
+        {"xz", "-dc", fmt::format("{}/images/lvm-pv{}.xz", STEMMA_TEST_DATA, number)});
+}
+
+/// A GPT disk with both physical volumes, and a file system of 36 MiB on shopvg/root.
+fs::path make_lvm_disk(const TemporaryFolder& folder)
+{
+    constexpr std::size_t mib = 1 << 20;
+    const auto path = folder.path() / "disk.raw";
+    support::make_empty(path, 70 * mib);
+    support::tool_checked({"sgdisk", "-n", "1:2048:+40M", "-n", "2:0:+24M", path.string()});
+    const auto tree = folder.path() / "tree";
+    support::make_tree(tree);
+    write_file(tree / "large", support::pattern(25 * mib));
+    const auto root = folder.path() / "root.raw";
+    support::make_ext(root, tree, "36M");
+    const auto system = read_file(root);
+    auto disk = read_file(path);
+    const auto put = [&](std::size_t at, std::string_view bytes) {
+        disk.replace(at, bytes.size(), bytes);
+    };
+    const std::size_t first = mib;
+    const std::size_t second = 41 * mib;
+    put(first, lvm_head(1));
+    put(second, lvm_head(2));
+    const std::string_view view = system;
+    put(first + mib, view.substr(0, 16 * mib));
+    put(second + mib, view.substr(16 * mib, 14 * mib));
+    put(first + 21 * mib, view.substr(30 * mib, 6 * mib));
+    write_file(path, disk);
+    return path;
+}
+
+} // namespace
+
+TEST_CASE("logical volumes of LVM are found, read when linear and named when not")
+{
+    const TemporaryFolder folder("lvm");
+    const auto path = make_lvm_disk(folder);
+    const auto table = table_of(path);
+    REQUIRE(table.partitions.size() == 5);
+    CHECK(table.complaints.empty());
+    CHECK(table.partitions[2].label == "shopvg/root");
+    CHECK(table.partitions[2].number == 1001);
+    CHECK(table.partitions[2].content == "ext4");
+    CHECK(table.partitions[2].length == (36 << 20));
+    CHECK(table.partitions[2].pieces.size() == 3);
+    CHECK(table.partitions[3].label == "shopvg/stripy");
+    CHECK(table.partitions[3].content == "LVM striped");
+    CHECK(table.partitions[4].label == "shopvg/swap");
+    const auto tree = disk::open_image_filesystem(path.string());
+    CHECK(tree->read_all("/large", 1 << 26) == support::pattern(25 << 20));
+    const auto striped =
+        support::error_of([&] { disk::open_image_filesystem(path.string(), {.partition = 1002}); });
+    REQUIRE(striped.has_value());
+    CHECK(striped->code() == ErrorCode::unsupported);
+    CHECK(striped->message().find("LVM striped") != std::string::npos);
+}
+
+TEST_CASE("a group of which a disk is missing names what it cannot read")
+{
+    const TemporaryFolder folder("lvm");
+    const auto path = make_lvm_disk(folder);
+    poke(path, 41 << 20, std::string(1 << 20, '\0'));
+    const auto table = table_of(path);
+    REQUIRE(table.partitions.size() == 5);
+    CHECK(table.partitions[2].content == "LVM, partly on another disk");
+    CHECK(table.partitions[4].pieces.size() == 1); // swap lies on the first disk alone
+    const auto error = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+    REQUIRE(error.has_value());
+    CHECK(error->code() == ErrorCode::unsupported);
+}
+
+TEST_CASE("damaged metadata of LVM is a complaint, whatever byte is damaged")
+{
+    const TemporaryFolder folder("lvm");
+    const auto head = lvm_head(1);
+    std::vector<std::byte> bytes(40 << 20);
+    std::transform(
+        head.begin(), head.end(), bytes.begin(), [](char c) { return static_cast<std::byte>(c); });
+    volume::MemoryVolume disk(std::move(bytes));
+    for (std::size_t i = 0; i < 1500; ++i) {
+        const std::size_t at = i < 300 ? 512 + i : 4096 + (i * 13) % 20'000;
+        std::array<std::byte, 1> byte{};
+        disk.read(at, byte);
+        const auto sound = byte;
+        byte[0] ^= static_cast<std::byte>(1 + i % 255);
+        disk.write(at, byte);
+        for (const auto& partition : volume::read_partitions(disk).partitions) {
+            for (const auto& piece : partition.pieces) {
+                REQUIRE(piece.offset + piece.length <= disk.size());
+            }
+        }
+        disk.write(at, sound);
+    }
+}
+
+TEST_CASE("an EFI partition beside the root is not asked about, and is read when asked for")
+{
+    const TemporaryFolder folder("partitions");
+    const auto path = folder.path() / "disk.raw";
+    support::make_empty(path, 64 << 20);
+    support::tool_checked({"sgdisk", "-n", "1:2048:+16M", "-t", "1:ef00", "-n", "2:0:+40M", path});
+    const auto tree = folder.path() / "tree";
+    fs::create_directories(tree / "no-os-release-here");
+    const auto root = folder.path() / "root.raw";
+    support::make_ext(root, tree, "40M");
+    const auto esp = folder.path() / "esp.raw";
+    support::make_empty(esp, 16 << 20);
+    support::tool_checked({"mkfs.fat", esp.string()});
+    support::tool_checked({"mmd", "-i", esp.string(), "::EFI"});
+    auto content = read_file(path);
+    content.replace(1 << 20, 16 << 20, read_file(esp));
+    content.replace(17 << 20, 40 << 20, read_file(root));
+    write_file(path, content);
+    std::vector<std::string> sentences;
+    disk::OpenOptions options;
+    options.explain = [&](const std::string& sentence) { sentences.push_back(sentence); };
+    CHECK(disk::open_image_filesystem(path, options)->look("/no-os-release-here").has_value());
+    REQUIRE(sentences.size() == 2);
+    CHECK(sentences[0].find("gpt partition table") != std::string::npos);
+    CHECK(sentences[1].find("partition 2 is ext4, read by libext2fs") != std::string::npos);
+    options.partition = 1;
+    CHECK(disk::open_image_filesystem(path, options)->look("/efi").has_value());
+}
+
+TEST_CASE("overlapping and overlong partitions are left out by name, the rest is read")
+{
+    const TemporaryFolder folder("partitions");
+    const auto path = make_disk(folder.path(), "label: dos\nsize=8MiB\nsize=8MiB\nsize=8MiB\n");
+    poke(path, 446 + 16 + 8, std::string("\x00\x10\x00\x00", 4));  // the second begins in the first
+    poke(path, 446 + 32 + 12, std::string("\xff\xff\xff\x0f", 4)); // the third never ends
+    const auto table = table_of(path);
+    CHECK(table.partitions.size() == 1);
+    REQUIRE(table.complaints.size() == 2);
+    CHECK(table.complaints[0].find("partition 2 overlaps partition 1") != std::string::npos);
+    CHECK(table.complaints[1].find("partition 3 reaches beyond the end") != std::string::npos);
+}
+
+TEST_CASE("a file system that is larger than its partition is refused")
+{
+    const TemporaryFolder folder("partitions");
+    const auto tree = folder.path() / "tree";
+    support::make_tree(tree);
+    const auto root = folder.path() / "root.raw";
+    support::make_ext(root, tree, "40M");
+    const auto path = make_disk(folder.path(), "label: gpt\nsize=30MiB\nsize=20MiB\n");
+    poke(path, 1 << 20, read_file(root).substr(0, 30 << 20));
+    const auto error = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+    REQUIRE(error.has_value());
+    CHECK(error->code() == ErrorCode::corrupt);
+    CHECK(error->message().find("more than its disk holds") != std::string::npos);
 }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "stemma/jail/tree.hpp"
 #include "stemma/volume/container.hpp"
 #include "stemma/volume/filesystem.hpp"
 #include "stemma/volume/partition.hpp"
 #include "stemma/volume/volume.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,9 @@
 
 /// Disk images from the file to its root file system: container, server, partition, driver.
 namespace stemma::disk {
+
+/// Gets sentences about what is taken, by which reader and why.
+using jail::Explain;
 
 struct OpenOptions {
     std::optional<volume::ContainerFormat> format = std::nullopt; ///< else by the file's name
@@ -23,6 +28,7 @@ struct OpenOptions {
     bool check = true; ///< `qemu-img check` before trust (qcow2, vdi, vhdx, vmdk)
     std::optional<std::uint32_t> partition = std::nullopt; ///< else the one that looks like a root
     std::string snapshot{};                                ///< name of an internal snapshot (qcow2)
+    Explain explain{};
 };
 
 /// Opens the virtual disk of an image file through qemu-nbd, which ends with the answer. Nothing
@@ -40,13 +46,34 @@ std::vector<volume::Container> chain_of(const std::filesystem::path& path,
 std::unique_ptr<volume::Volume> take_partition(std::unique_ptr<volume::Volume> disk,
                                                const volume::Partition& partition);
 
+/// What is on a disk, read in a jail.
+///
+/// disk    borrowed; nothing else may use it meanwhile
+/// throws  as volume::read_partitions()
+volume::PartitionTable partition_table(volume::Volume& disk);
+
 /// The root file system of a disk: the partition asked for, else the only one with a file system
-/// that can be read, else the one that has /etc/os-release (or /etc/fstab).
+/// that can be read (beside an EFI partition), else the one that has /etc/os-release, /etc/fstab or
+/// Windows' registry. All of it is read in a jail, which ends with the answer.
 /// throws  not_found: no file system; unsupported: one that has no reader here (named, with what
-///         to do); usage: several candidates
+///         to do); usage: several candidates; corrupt: also when its reader crashed
+std::unique_ptr<volume::Filesystem> open_root(std::unique_ptr<volume::Volume> disk,
+                                              std::optional<std::uint32_t> partition = std::nullopt,
+                                              const Explain& explain = {});
+
+/// The same without a jail: for code that runs in one, and for tests.
 std::unique_ptr<volume::Filesystem>
-open_root(std::unique_ptr<volume::Volume> disk,
-          std::optional<std::uint32_t> partition = std::nullopt);
+open_root_here(std::unique_ptr<volume::Volume> disk,
+               std::optional<std::uint32_t> partition = std::nullopt,
+               const Explain& explain = {});
+
+/// Lets `work` look at the root file system inside a jail, and gives what it returned: for what
+/// reads much and parses what it reads.
+/// throws  as open_root() and `work`; interrupted
+std::string compute_on_root(std::unique_ptr<volume::Volume> disk,
+                            std::optional<std::uint32_t> partition,
+                            const std::function<std::string(volume::Filesystem&)>& work,
+                            const Cancel* cancel = nullptr);
 
 /// open_disk(), then open_root(): what most readers want.
 ///
