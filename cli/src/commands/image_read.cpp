@@ -26,7 +26,7 @@ std::string below(const std::string& folder, const std::string& name)
 }
 
 /// The nodes of one folder, or the node itself.
-void list_flat(volume::Filesystem& tree, const std::string& path, Json& items)
+void list_flat(volume::Filesystem& tree, const std::string& path, Answer& answer)
 {
     const auto info = tree.look_through(path);
     if (!info) {
@@ -34,15 +34,21 @@ void list_flat(volume::Filesystem& tree, const std::string& path, Json& items)
                     fmt::format("there is no {} in the image", printable(path)));
     }
     if (info->kind != volume::NodeKind::directory) {
-        items.push_back(node_item(path, *tree.look(path), ""));
+        answer.items.push_back(node_item(path, *tree.look(path), ""));
         return;
     }
     for (const auto& entry : tree.list(path)) {
         const auto full = below(path, entry.name);
-        const auto node = tree.look(full);
-        if (node) {
-            const bool link = node->kind == volume::NodeKind::symlink;
-            items.push_back(node_item(full, *node, link ? tree.read_link(full) : ""));
+        try {
+            if (const auto node = tree.look(full)) {
+                const bool link = node->kind == volume::NodeKind::symlink;
+                answer.items.push_back(node_item(full, *node, link ? tree.read_link(full) : ""));
+            }
+        } catch (const Error& error) {
+            if (tree.gone()) {
+                throw;
+            }
+            answer.gaps.push_back({.what = printable(full), .reason = error.one_line()});
         }
     }
 }
@@ -180,7 +186,7 @@ int run_image_ls(Context& context, const Args& args)
     if (args.has("recursive")) {
         list_deep(context, *tree, path, answer);
     } else {
-        list_flat(*tree, path, answer.items);
+        list_flat(*tree, path, answer);
     }
     if (context.format != Format::table) {
         return show(context,

@@ -176,10 +176,12 @@ errcode_t open_channel(const char* name, int flags, io_channel* channel) noexcep
 
 } // namespace
 
-errcode_t open_on(ChannelTarget& target, int flags, ext2_filsys* fs)
+errcode_t
+open_on(ChannelTarget& target, int flags, const SuperblockPlace& superblock, ext2_filsys* fs)
 {
     target_to_open = &target;
-    const errcode_t result = ::ext2fs_open2("volume", nullptr, flags, 0, 0, manager(), fs);
+    const errcode_t result = ::ext2fs_open2(
+        "volume", nullptr, flags, superblock.block, superblock.block_size, manager(), fs);
     target_to_open = nullptr;
     return result;
 }

@@ -16,7 +16,14 @@ struct ChannelTarget {
     std::exception_ptr failure = nullptr;
 };
 
+/// Where a superblock lies; zeros for the usual place and the size that it says.
+struct SuperblockPlace {
+    int block = 0;
+    unsigned block_size = 0; ///< bytes
+};
+
 /// ext2fs_open2() on `target`, which must outlive the answer.
-errcode_t open_on(ChannelTarget& target, int flags, ext2_filsys* fs);
+errcode_t
+open_on(ChannelTarget& target, int flags, const SuperblockPlace& superblock, ext2_filsys* fs);
 
 } // namespace stemma::ext

@@ -362,7 +362,11 @@ private:
 
 bool needs_replay(Session& session)
 {
-    return (session.fs()->super->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER) != 0;
+    const auto& super = *session.fs()->super;
+    // A copy of the superblock does not know how the file system was left: its journal does.
+    const bool unknown = session.is_from_backup() && super.s_journal_inum != 0 &&
+                         (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) != 0;
+    return unknown || (super.s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER) != 0;
 }
 
 Replay read_log(Session& session)

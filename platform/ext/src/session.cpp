@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -56,6 +57,12 @@ int take_entry(ext2_ino_t /*dir*/,
         sink.failed = true;
         return DIRENT_ABORT;
     }
+}
+
+bool is_damaged_superblock(errcode_t code) noexcept
+{
+    return code == EXT2_ET_BAD_MAGIC || code == EXT2_ET_SB_CSUM_INVALID ||
+           code == EXT2_ET_CORRUPT_SUPERBLOCK;
 }
 
 } // namespace
@@ -124,13 +131,38 @@ void expect_whole(Session& session)
 Session::Session(volume::Volume& volume, int flags)
 {
     target_.volume = &volume;
-    check(open_on(target_, flags | EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP, &fs_),
-          fmt::format("open the ext file system of {}", volume.name()));
+    const int all = flags | EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
+    errcode_t code = open_on(target_, all, {}, &fs_);
+    // Who writes must not build on a copy that may be old.
+    if (is_damaged_superblock(code) && (flags & EXT2_FLAG_RW) == 0) {
+        from_backup_ = open_backup(all) == 0;
+        code = from_backup_ ? 0 : code;
+    }
+    check(code, fmt::format("open the ext file system of {}", volume.name()));
     if (fs_->super->s_feature_incompat & EXT3_FEATURE_INCOMPAT_JOURNAL_DEV) {
         ::ext2fs_free(fs_);
         throw Error(ErrorCode::unsupported,
                     fmt::format("{} is an external journal, not a file system", volume.name()));
     }
+}
+
+errcode_t Session::open_backup(int flags)
+{
+    // Groups 1 and 3 of the usual sizes; every layout but sparse_super2 has copies there.
+    constexpr std::array places = {SuperblockPlace{.block = 32768, .block_size = 4096},
+                                   SuperblockPlace{.block = 8193, .block_size = 1024},
+                                   SuperblockPlace{.block = 16384, .block_size = 2048},
+                                   SuperblockPlace{.block = 98304, .block_size = 4096},
+                                   SuperblockPlace{.block = 24577, .block_size = 1024}};
+    errcode_t code = EXT2_ET_BAD_MAGIC;
+    for (const SuperblockPlace& place : places) {
+        target_.failure = nullptr;
+        code = open_on(target_, flags, place, &fs_);
+        if (code == 0) {
+            return code;
+        }
+    }
+    return code;
 }
 
 Session::~Session()
@@ -148,11 +180,13 @@ std::string Session::driver() const
                                                 EXT2_FEATURE_INCOMPAT_META_BG;
     constexpr std::uint32_t ext3_ro =
         EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE;
+    std::string name =
+        (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) != 0 ? "ext3" : "ext2";
     if ((super.s_feature_incompat & ~ext3_incompatible) != 0 ||
         (super.s_feature_ro_compat & ~ext3_ro) != 0) {
-        return "ext4";
+        name = "ext4";
     }
-    return (super.s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) != 0 ? "ext3" : "ext2";
+    return from_backup_ ? name + " (from a backup of its superblock)" : name;
 }
 
 void Session::check(errcode_t code, std::string_view what)

@@ -43,7 +43,9 @@ public:
     [[nodiscard]] ext2_filsys fs() const noexcept { return fs_; }
     [[nodiscard]] volume::Volume& volume() const noexcept { return *target_.volume; }
     [[nodiscard]] std::uint32_t block_size() const noexcept { return fs_->blocksize; }
-    /// "ext2", "ext3" or "ext4", by the features that are in use.
+    /// True when the superblock was damaged and a copy of it is used.
+    [[nodiscard]] bool is_from_backup() const noexcept { return from_backup_; }
+    /// "ext2", "ext3" or "ext4", by the features that are in use; says when a backup is read.
     [[nodiscard]] std::string driver() const;
 
     /// throws  what the volume threw, else corrupt or io with libext2fs' words
@@ -79,7 +81,9 @@ private:
     };
     struct Walk;
     void step(Walk& walk, const std::string& name, bool through_link);
+    errcode_t open_backup(int flags);
 
+    bool from_backup_ = false;
     ChannelTarget target_;
     ext2_filsys fs_ = nullptr;
     std::list<KnownDirectory> known_; ///< most recently used first

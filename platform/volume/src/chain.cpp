@@ -64,6 +64,22 @@ fs::path resolve(const Container& owner,
     return target;
 }
 
+/// What lies behind the end of an extent would read as zeros.
+void expect_whole(const Container& owner, const VmdkExtent& extent, const fs::path& file)
+{
+    std::error_code problem;
+    const auto size = fs::file_size(file, problem);
+    if (!problem && size < extent.least) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: its extent {} is cut off ({} of {} bytes)",
+                                owner.path.string(),
+                                printable(file.string()),
+                                size,
+                                extent.least),
+                    "get a sound copy");
+    }
+}
+
 void check_usable(const Container& container)
 {
     if (container.encrypted) {
@@ -142,8 +158,8 @@ inspect_chain(const fs::path& path, ContainerFormat format, const std::vector<fs
         if (here.data_file) {
             resolve(here, *here.data_file, "data file", allowed);
         }
-        for (const std::string& extent : here.extents) {
-            resolve(here, extent, "extent", allowed);
+        for (const VmdkExtent& extent : here.extents) {
+            expect_whole(here, extent, resolve(here, extent.file, "extent", allowed));
         }
         const auto backing = here.backing;
         const auto backing_format = here.backing_format;

@@ -213,6 +213,24 @@ void inspect_qcow2(const HeaderFile& file, Container& container)
 
 // ---- vmdk: the descriptor names the files that hold the data ------------------------------------
 
+/// RW 4192256 FLAT "disk-f001.vmdk" 0
+void add_extent(std::string_view line, std::uint64_t sectors, Container& container)
+{
+    const auto from = line.find('"');
+    const auto to = line.rfind('"');
+    if (from == std::string_view::npos || to <= from) {
+        return; // a hole
+    }
+    VmdkExtent extent{.file = std::string(line.substr(from + 1, to - from - 1)), .least = 0};
+    if (line.substr(0, from).find(" FLAT ") != std::string_view::npos ||
+        line.substr(0, from).find(" VMFS ") != std::string_view::npos) {
+        const auto start = parse_unsigned(trim(line.substr(to + 1))).value_or(0);
+        extent.least =
+            (std::min(start, most_virtual / 512) + std::min(sectors, most_virtual / 512)) * 512;
+    }
+    container.extents.push_back(std::move(extent));
+}
+
 void read_vmdk_descriptor(const std::string& text, Container& container, bool embedded)
 {
     std::uint64_t sectors = 0;
@@ -230,11 +248,11 @@ void read_vmdk_descriptor(const std::string& text, Container& container, bool em
             continue;
         }
         const auto words = split_words(line);
-        sectors += words.size() > 1 ? parse_unsigned(words[1]).value_or(0) : 0;
-        const auto from = line.find('"');
-        const auto to = line.rfind('"');
-        if (from != std::string_view::npos && to > from && !embedded) {
-            container.extents.emplace_back(line.substr(from + 1, to - from - 1));
+        const std::uint64_t length =
+            words.size() > 1 ? parse_unsigned(words[1]).value_or(0) : std::uint64_t{0};
+        sectors += std::min(length, most_virtual / 512);
+        if (!embedded) {
+            add_extent(line, length, container);
         }
         if (container.extents.size() > 4096 || sectors > most_virtual / 512) {
             refuse(container, "its descriptor has too many extents");
@@ -275,11 +293,11 @@ void inspect_vmdk(const HeaderFile& file, Container& container)
 
 void inspect_vpc(const HeaderFile& file, Container& container)
 {
-    const auto footer = file.read(file.size() < 512 ? 0 : file.size() - 512, 512);
-    const auto first = file.read(0, 512);
-    const auto& head = starts_with(footer, "conectix") ? footer : first;
+    // A dynamic disk begins with a copy of its footer, but ends with it too: without the end, data
+    // may be missing, and would read as zeros.
+    const auto head = file.read(file.size() < 512 ? 0 : file.size() - 512, 512);
     if (!starts_with(head, "conectix") || head.size() < 512) {
-        refuse(container, "no footer at its end");
+        refuse(container, "no footer at its end: it may be cut off");
     }
     container.virtual_size = be64(head, 48);
     if (be32(head, 60) == 4) {
@@ -303,6 +321,13 @@ void inspect_vdi(const HeaderFile& file, Container& container)
         refuse(container, "its signature is missing");
     }
     container.virtual_size = le64(head, 0x170);
+    const std::uint64_t needed =
+        le32(head, 0x158) + std::uint64_t{le32(head, 0x178)} * le32(head, 0x184);
+    if (needed > file.size()) {
+        refuse(
+            container,
+            fmt::format("it is cut off: its blocks need {} bytes, it has {}", needed, file.size()));
+    }
 }
 
 std::optional<ContainerFormat> format_by_name(const fs::path& path)

@@ -342,6 +342,32 @@ constexpr std::array magics = {
     Magic{4096 + 24, "\xc6\x85\x73\xf6\x4e\x1a\x45\xca", "bcachefs"},
 };
 
+bool is_zero(std::span<const std::byte> data, std::size_t at, std::size_t length)
+{
+    return data.size() >= at + length &&
+           std::all_of(data.begin() + static_cast<std::ptrdiff_t>(at),
+                       data.begin() + static_cast<std::ptrdiff_t>(at + length),
+                       [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+/// An ext file system whose superblock was zeroed still has copies of it in its second group. Only
+/// zeros are taken for that: anything else means that somebody put something else there.
+std::string backup_of_ext(Volume& region)
+{
+    constexpr std::array<std::uint64_t, 3> places = {
+        std::uint64_t{32768} * 4096, std::uint64_t{8193} * 1024, std::uint64_t{16384} * 2048};
+    for (const std::uint64_t place : places) {
+        if (place + 1024 > region.size()) {
+            continue;
+        }
+        const auto copy = read_bytes(region, place, 1024);
+        if (le16(copy, 56) == 0xEF53 && le16(copy, 90) == 1) {
+            return ext_version(copy);
+        }
+    }
+    return {};
+}
+
 void name_contents(Volume& disk, PartitionTable& table)
 {
     for (Partition& partition : table.partitions) {
@@ -394,7 +420,7 @@ std::string sniff_content(Volume& region)
             return std::string(magic.content);
         }
     }
-    return {};
+    return is_zero(head, 1024, 1024) ? backup_of_ext(region) : "";
 }
 
 namespace {

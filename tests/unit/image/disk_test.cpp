@@ -1,6 +1,7 @@
 #include "stemma/core/digest.hpp"
 #include "stemma/disk/disk.hpp"
 #include "stemma/support/errors.hpp"
+#include "stemma/support/volumes.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -210,4 +211,163 @@ TEST_CASE("an image in use by another writer is refused, and read when sharing i
     CHECK(refused->code() == ErrorCode::conflict);
     const auto tree = disk::open_image_filesystem(qcow2.string(), {.force_share = true});
     CHECK(tree->read_all("/etc/shop/shop.conf", 100) == "port = 7070\n");
+}
+
+TEST_CASE("no container that is cut off reads as zeros: it is refused, or nothing is missing")
+{
+    const Fixture fixture;
+    const auto expected = folder_content(*disk::open_image_filesystem(fixture.raw.string()), "/");
+    for (const std::string format : {"qcow2", "vmdk", "vpc", "vhdx", "vdi"}) {
+        for (const unsigned percent : {15U, 50U, 80U, 97U}) {
+            INFO(format << " " << percent);
+            const auto path = fixture.folder.path() / ("cut." + format);
+            support::convert(fixture.raw, path, format);
+            fs::resize_file(path, fs::file_size(path) / 100 * percent);
+            std::string content;
+            const auto error = support::error_of([&] {
+                content = folder_content(*disk::open_image_filesystem(path.string()), "/");
+            });
+            CHECK((error.has_value() || content == expected));
+            fs::remove(path);
+        }
+    }
+}
+
+TEST_CASE("a vmdk's extents are read where they are whole, refused where they are cut off")
+{
+    const Fixture fixture;
+    const auto path = fixture.folder.path() / "flat.vmdk";
+    const auto convert = [&] {
+        run_checked({.argv = {"qemu-img",
+                              "convert",
+                              "-f",
+                              "raw",
+                              "-O",
+                              "vmdk",
+                              "-o",
+                              "subformat=monolithicFlat",
+                              fixture.raw.string(),
+                              path.string()}});
+    };
+    convert();
+    CHECK(disk::open_image_filesystem(path.string())->read_all("/etc/shop/shop.conf", 100) ==
+          "port = 7070\n");
+    const auto extent = fixture.folder.path() / "flat-flat.vmdk";
+    fs::resize_file(extent, 40 << 20);
+    const auto cut = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+    REQUIRE(cut.has_value());
+    CHECK(cut->code() == ErrorCode::corrupt);
+    CHECK(cut->message().find("cut off") != std::string::npos);
+    auto descriptor = read_file(path);
+    const std::string name = "\"flat-flat.vmdk\"";
+    descriptor.replace(descriptor.find(name), name.size(), "\"/etc/passwd\"");
+    write_file(path, descriptor);
+    const auto outside = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+    REQUIRE(outside.has_value());
+    CHECK(outside->message().find("outside of the folders") != std::string::npos);
+}
+
+TEST_CASE("encrypted images are named and refused; external data files stay in their folder")
+{
+    const Fixture fixture;
+    const auto locked = (fixture.folder.path() / "locked.qcow2").string();
+    support::tool_checked({"qemu-img",
+                           "create",
+                           "-q",
+                           "-f",
+                           "qcow2",
+                           "--object",
+                           "secret,id=s,data=abc",
+                           "-o",
+                           "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+                           locked,
+                           "4M"});
+    const auto encrypted = support::error_of([&] { disk::open_image_filesystem(locked); });
+    REQUIRE(encrypted.has_value());
+    CHECK(encrypted->code() == ErrorCode::unsupported);
+    CHECK(encrypted->message().find("encrypted") != std::string::npos);
+    const auto apart = fixture.folder.path() / "apart.qcow2";
+    const auto data = fixture.folder.path() / "data.raw";
+    support::tool_checked({"qemu-img",
+                           "convert",
+                           "-f",
+                           "raw",
+                           "-O",
+                           "qcow2",
+                           "-o",
+                           "data_file=" + data.string(),
+                           fixture.raw.string(),
+                           apart.string()});
+    CHECK(disk::open_image_filesystem(apart.string())->read_all("/etc/shop/shop.conf", 100) ==
+          "port = 7070\n");
+    const auto elsewhere = fixture.folder.path() / "elsewhere";
+    fs::create_directory(elsewhere);
+    fs::rename(apart, elsewhere / "apart.qcow2");
+    const auto outside = support::error_of(
+        [&] { disk::open_image_filesystem((elsewhere / "apart.qcow2").string()); });
+    REQUIRE(outside.has_value());
+    CHECK(outside->message().find("outside of the folders") != std::string::npos);
+}
+
+TEST_CASE("an internal snapshot reads as the disk was")
+{
+    const Fixture fixture;
+    const auto path = fixture.folder.path() / "snapshots.qcow2";
+    support::convert(fixture.raw, path, "qcow2");
+    support::tool_checked({"qemu-img", "snapshot", "-c", "before", path.string()});
+    const auto blocks = support::debugfs(fixture.raw, "blocks /etc/shop/shop.conf");
+    const auto offset = std::stoull(blocks) * 1024;
+    support::tool_checked({"qemu-io",
+                           "-f",
+                           "qcow2",
+                           "-c",
+                           fmt::format("write -P 0x7a {} 512", offset),
+                           path.string()});
+    CHECK(disk::open_image_filesystem(path.string())->read_all("/etc/shop/shop.conf", 100) ==
+          std::string(12, 'z'));
+    CHECK(disk::open_image_filesystem(path.string(), {.snapshot = "before"})
+              ->read_all("/etc/shop/shop.conf", 100) == "port = 7070\n");
+    CHECK(support::error_of([&] {
+              disk::open_image_filesystem(path.string(), {.snapshot = "never"});
+          }).has_value());
+}
+
+TEST_CASE("a damaged superblock is replaced by its copy, which is said; whoever writes refuses")
+{
+    const Fixture fixture;
+    auto content = read_file(fixture.raw);
+    const auto expected = folder_content(*disk::open_image_filesystem(fixture.raw.string()), "/");
+    auto zeroed = content;
+    zeroed.replace(1024, 1024, std::string(1024, '\0'));
+    auto flipped = content;
+    flipped[1024 + 200] = static_cast<char>(flipped[1024 + 200] ^ 0x20);
+    for (const auto& damaged : {zeroed, flipped}) {
+        write_file(fixture.raw, damaged);
+        const auto tree = disk::open_image_filesystem(fixture.raw.string());
+        CHECK(tree->driver().find("backup") != std::string::npos);
+        CHECK(folder_content(*tree, "/") == expected);
+    }
+}
+
+TEST_CASE("a damaged inode or folder costs itself, and is named")
+{
+    const Fixture fixture;
+    const auto original = read_file(fixture.raw);
+    // "located at block 37, offset 0x0c00"
+    const auto words = support::debugfs(fixture.raw, "imap /etc/shop/shop.conf");
+    const auto block = std::stoull(words.substr(words.find("at block ") + 9));
+    const auto offset = std::stoull(words.substr(words.find("offset ") + 7), nullptr, 16);
+    const auto folder = std::stoull(support::debugfs(fixture.raw, "blocks /usr/bin"));
+    const std::vector<std::pair<std::uint64_t, std::string>> places = {
+        {block * 1024 + offset + 16, "DAMAGE /etc/shop/shop.conf"},
+        {folder * 1024 + 30, "DAMAGE /usr/bin"}};
+    for (const auto& [at, wanted] : places) {
+        INFO(wanted);
+        auto damaged = original;
+        damaged[at] = static_cast<char>(damaged[at] ^ 0x11);
+        write_file(fixture.raw, damaged);
+        const auto text = folder_content(*disk::open_image_filesystem(fixture.raw.string()), "/");
+        CHECK(text.find(wanted) != std::string::npos);
+        CHECK(text.find("/etc/os-release file") != std::string::npos);
+    }
 }

@@ -10,7 +10,8 @@ namespace stemma::ext {
 /// Opens an ext2, ext3 or ext4 file system for reading, in this process, without the kernel.
 ///
 /// A journal that was not replayed (its VM was killed) is replayed in memory: the volume is not
-/// written, and what is read is what a mount or `e2fsck -p` would show.
+/// written, and what is read is what a mount or `e2fsck -p` would show. A damaged superblock is
+/// replaced by one of its copies, which driver() says.
 ///
 /// volume  the partition or disk; owned by the answer
 /// throws  corrupt: no such file system, or its superblock fails its checksum; unsupported: a

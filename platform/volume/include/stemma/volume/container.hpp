@@ -15,6 +15,12 @@ std::string_view to_string(ContainerFormat format) noexcept;
 /// nullopt for any other word; "vhd" means vpc, "img" is none.
 std::optional<ContainerFormat> container_format_from(std::string_view word) noexcept;
 
+/// A file of a vmdk that holds a part of its data.
+struct VmdkExtent {
+    std::string file;        ///< as written in the descriptor
+    std::uint64_t least = 0; ///< bytes that the file must have; 0 when it says so itself
+};
+
 /// One file of a disk image and what its header refers to. The header is read by our own bounded
 /// parser; nothing it names has been opened.
 struct Container {
@@ -28,7 +34,7 @@ struct Container {
     std::optional<std::string> backing; ///< as written in the header
     std::optional<ContainerFormat> backing_format;
     std::optional<std::string> data_file; ///< qcow2 with an external data file; "" when unnamed
-    std::vector<std::string> extents; ///< vmdk: files that hold the data, other than `path` itself
+    std::vector<VmdkExtent> extents;      ///< vmdk: files that hold the data, other than `path`
 };
 
 /// Which container the first bytes of a file look like; raw when none. Only to warn: what a disk
@@ -51,7 +57,8 @@ Container inspect_container(const std::filesystem::path& path, ContainerFormat f
 ///
 /// allow   folders in which backing, data and extent files may lie, besides the folder of `path`
 /// throws  as inspect_container(); unsupported: encrypted; usage: a file outside of the allowed
-///         folders; corrupt: a loop, deeper than 64, or a backing file whose format is not said
+///         folders; corrupt: a loop, deeper than 64, a backing file whose format is not said, or an
+///         extent that is cut off
 std::vector<Container> inspect_chain(const std::filesystem::path& path,
                                      ContainerFormat format,
                                      const std::vector<std::filesystem::path>& allow);
