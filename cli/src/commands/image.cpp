@@ -50,7 +50,7 @@ Command show_row()
             .summary = "shows what is known of one image",
             .synopsis = "SEL",
             .description = what_sel_is,
-            .options = opening_options(),
+            .options = reading_options(),
             .examples = {{.line = "stemma image show image:shop-1",
                           .meaning = "shows parent, partitions, files and what was installed"},
                          {.line = "stemma image show disk.qcow2 --json",
@@ -128,7 +128,7 @@ Command remove_row()
 
 Command ls_row()
 {
-    auto options = opening_options();
+    auto options = reading_options();
     options.insert(
         options.begin(),
         {{.name = "recursive", .value = "", .help = "with all that is below", .letter = 'R'},
@@ -156,7 +156,7 @@ Command cat_row()
             .synopsis = "SEL PATH…",
             .description = "Prints the bytes as they are. Symbolic links are followed within the "
                            "image.\n\nSEL is image:NAME, a digest, or the path of an image file.",
-            .options = opening_options(),
+            .options = reading_options(),
             .examples = {{.line = "stemma image cat image:golden /etc/os-release",
                           .meaning = "prints a file, without mounting anything"}},
             .exits = "",
@@ -194,7 +194,7 @@ Command diff_row()
 
 Command find_row()
 {
-    auto options = opening_options();
+    auto options = reading_options();
     options.insert(options.begin(),
                    {{.name = "name", .value = "GLOB", .help = "names that match, e.g. '*.conf'"},
                     {.name = "sha256", .value = "HEX", .help = "files with exactly this content"},

@@ -14,6 +14,8 @@ namespace stemma::cli {
 
 /// Options of every command that opens an image, in the order of the help.
 std::vector<Option> opening_options();
+/// The same with what only reading can have: an internal snapshot.
+std::vector<Option> reading_options();
 
 /// An image that is only read. The store is asked only when the words do not name a file.
 image::Selected select_image(Context& context, const Args& args, const std::string& selector);

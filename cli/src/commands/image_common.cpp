@@ -60,6 +60,16 @@ std::vector<Option> opening_options()
     };
 }
 
+std::vector<Option> reading_options()
+{
+    auto options = opening_options();
+    options.push_back(
+        {.name = "snapshot",
+         .value = "NAME",
+         .help = "an internal snapshot of a qcow2 file instead of its current state"});
+    return options;
+}
+
 std::optional<volume::ContainerFormat> format_option(const Args& args, std::string_view option)
 {
     const auto word = args.value(option);
@@ -93,6 +103,7 @@ image::Selected select_image(Context& context, const Args& args, const std::stri
     if (const auto partition = args.number("partition", 0, 2000)) {
         selected.open.partition = static_cast<std::uint32_t>(*partition);
     }
+    selected.open.snapshot = args.value_or("snapshot", "");
     selected.open.force_share = args.has("force-share");
     if (selected.open.force_share) {
         context.log().warning("{}: read while it may be written; the answer may contradict itself",
