@@ -26,29 +26,10 @@ void each_record(const std::string& text, Use&& use)
     }
 }
 
-struct Adder {
-    Sink& sink;
-    std::string_view kind;
-    std::string_view file;
-
-    void operator()(std::uint32_t line,
-                    std::string_view identity,
-                    std::string_view attribute,
-                    std::string_view value,
-                    ValueType type = ValueType::text) const
-    {
-        auto feature = plain_feature(kind, identity, attribute, value);
-        feature.value_type = type;
-        feature.file = file;
-        feature.line = line;
-        sink.add(std::move(feature));
-    }
-};
-
-void add_damage(const Adder& add, std::uint32_t line, std::string_view text)
+void add_damage(const Adder& add, std::string_view text)
 {
     // Told by its text: the line's number would make two equal mistakes two findings.
-    add(line, text.substr(0, 200), "damage", text, ValueType::damage);
+    add.damage(text.substr(0, 200), text);
 }
 
 /// What a shadow field says of a login, never the hash itself.
@@ -70,25 +51,25 @@ void read_passwd(Source& source, Sink& sink)
         sink.unsupported("there is no /etc/passwd");
         return;
     }
-    const Adder add{sink, "user", "/etc/passwd"};
+    Adder add{sink, "user", "/etc/passwd"};
     each_record(*text, [&](std::uint32_t line, std::string_view whole, const auto& fields) {
+        add.line = line;
         const auto id = fields.size() == 7 ? parse_unsigned(fields[2]) : std::nullopt;
         if (!id || fields[0].empty()) {
-            add_damage(add, line, whole);
+            add_damage(add, whole);
             return;
         }
         const auto group = parse_unsigned(fields[3]);
-        add(line, fields[0], "uid", fields[2], ValueType::number);
-        add(line,
-            fields[0],
+        add(fields[0], "uid", fields[2], ValueType::number);
+        add(fields[0],
             "group",
             group ? source.accounts.group(static_cast<std::uint32_t>(*group))
                   : std::string(fields[3]));
-        add(line, fields[0], "name", fields[4]);
-        add(line, fields[0], "home", fields[5], ValueType::path);
-        add(line, fields[0], "shell", fields[6], ValueType::path);
+        add(fields[0], "name", fields[4]);
+        add(fields[0], "home", fields[5], ValueType::path);
+        add(fields[0], "shell", fields[6], ValueType::path);
         if (fields[1] != "x") {
-            add(line, fields[0], "password", password_state(fields[1]));
+            add(fields[0], "password", password_state(fields[1]));
         }
     });
 }
@@ -99,19 +80,20 @@ void read_shadow(Source& source, Sink& sink)
     if (!text) {
         return;
     }
-    const Adder add{sink, "user", "/etc/shadow"};
+    Adder add{sink, "user", "/etc/shadow"};
     constexpr std::size_t expires = 7;
     each_record(*text, [&](std::uint32_t line, std::string_view /*whole*/, const auto& fields) {
+        add.line = line;
         if (fields.size() < 2 || fields[0].empty()) {
-            add_damage(add, line, "a line of /etc/shadow that is no account");
+            add_damage(add, "a line of /etc/shadow that is no account");
             return;
         }
-        add(line, fields[0], "password", password_state(fields[1]));
+        add(fields[0], "password", password_state(fields[1]));
         const std::pair<std::size_t, std::string_view> ages[] = {
             {3, "password_min_days"}, {4, "password_max_days"}, {expires, "expires_day"}};
         for (const auto& [index, attribute] : ages) {
             if (fields.size() > index && !fields[index].empty()) {
-                add(line, fields[0], attribute, fields[index], ValueType::number);
+                add(fields[0], attribute, fields[index], ValueType::number);
             }
         }
     });
@@ -124,20 +106,17 @@ void read_group(Source& source, Sink& sink)
         sink.unsupported("there is no /etc/group");
         return;
     }
-    const Adder add{sink, "group", "/etc/group"};
+    Adder add{sink, "group", "/etc/group"};
     each_record(*text, [&](std::uint32_t line, std::string_view whole, const auto& fields) {
+        add.line = line;
         if (fields.size() != 4 || fields[0].empty() || !parse_unsigned(fields[2])) {
-            add_damage(add, line, whole);
+            add_damage(add, whole);
             return;
         }
-        add(line, fields[0], "gid", fields[2], ValueType::number);
+        add(fields[0], "gid", fields[2], ValueType::number);
         for (const auto member : split(fields[3], ',')) {
             if (!trim(member).empty()) {
-                add(line,
-                    fields[0],
-                    "members∋" + std::string(trim(member)),
-                    "present",
-                    ValueType::present);
+                add.element(fields[0], "members", trim(member));
             }
         }
     });

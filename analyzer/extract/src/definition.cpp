@@ -1,5 +1,6 @@
 #include "stemma/analyzer/definition.hpp"
 
+#include "stemma/analyzer/settings.hpp"
 #include "stemma/config/yaml.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
@@ -87,6 +88,15 @@ std::vector<std::string> choices_from(const Node& node, const std::vector<std::s
     return words;
 }
 
+std::vector<std::string> parser_names()
+{
+    std::vector<std::string> names = {"auto"};
+    for (const auto name : dialect_names()) {
+        names.emplace_back(name);
+    }
+    return names;
+}
+
 FileRule file_rule_from(const Node& node)
 {
     node.allow_only({"paths", "exclude", "collect", "head"});
@@ -116,7 +126,7 @@ SettingsRule settings_rule_from(const Node& node)
     rule.paths = paths_of(node);
     rule.exclude = excludes_of(node);
     if (const auto parser = node.find("parser")) {
-        rule.parser = parser->text();
+        rule.parser = parser->one_of(parser_names());
     }
     return rule;
 }

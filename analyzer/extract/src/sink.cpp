@@ -1,5 +1,6 @@
 #include "sink.hpp"
 
+#include "stemma/analyzer/key.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
@@ -166,6 +167,32 @@ Feature plain_feature(std::string_view kind,
     feature.attribute = attribute;
     feature.value = value;
     return feature;
+}
+
+void Adder::operator()(std::string_view identity,
+                       std::string_view attribute,
+                       std::string_view value,
+                       ValueType type) const
+{
+    auto feature = plain_feature(kind, identity, attribute, value);
+    feature.value_type = type;
+    feature.file = file;
+    feature.line = line;
+    sink.add(std::move(feature));
+}
+
+void Adder::element(std::string_view identity,
+                    std::string_view list,
+                    std::string_view element) const
+{
+    std::string attribute(list);
+    attribute.append(element_mark).append(element);
+    (*this)(identity, attribute, "present", ValueType::present);
+}
+
+void Adder::damage(std::string_view identity, std::string_view text) const
+{
+    (*this)(identity, "damage", text, ValueType::damage);
 }
 
 } // namespace stemma::analyzer

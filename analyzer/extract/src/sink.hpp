@@ -79,6 +79,23 @@ Feature plain_feature(std::string_view kind,
                       std::string_view attribute,
                       std::string_view value);
 
+/// Adds features of one kind that one file says; `line` is that of the next ones.
+struct Adder {
+    Sink& sink;
+    std::string kind;
+    std::string file;
+    std::uint32_t line = 0;
+
+    void operator()(std::string_view identity,
+                    std::string_view attribute,
+                    std::string_view value,
+                    ValueType type = ValueType::text) const;
+    /// An element of a list: "attribute∋element", present.
+    void element(std::string_view identity, std::string_view list, std::string_view element) const;
+    /// A line that cannot be read.
+    void damage(std::string_view identity, std::string_view text) const;
+};
+
 void extract_accounts(Source& source, Sink& users, Sink& groups);
 void extract_packages(Source& source, Sink& sink);
 void extract_units(Source& source, Sink& sink);

@@ -5,8 +5,8 @@ namespace stemma::analyzer {
 
 SettingsParser standard_settings_parser()
 {
-    return [](std::string_view path, std::string_view content, std::string_view /*parser*/) {
-        return settings_features(path, content);
+    return [](std::string_view path, std::string_view content, std::string_view parser) {
+        return settings_features(path, content, parser);
     };
 }
 

@@ -12,25 +12,6 @@ namespace stemma::analyzer {
 
 namespace {
 
-struct Adder {
-    Sink& sink;
-    std::string kind;
-    std::string file;
-    std::uint32_t line = 0;
-
-    void operator()(std::string_view identity,
-                    std::string_view attribute,
-                    std::string_view value,
-                    ValueType type = ValueType::text) const
-    {
-        auto feature = plain_feature(kind, identity, attribute, value);
-        feature.value_type = type;
-        feature.file = file;
-        feature.line = line;
-        sink.add(std::move(feature));
-    }
-};
-
 std::string unquoted(std::string_view text)
 {
     text = trim(text);
@@ -271,20 +252,16 @@ void extract_boot(Source& source, Sink& sink)
             if (entry.name.starts_with(prefix)) {
                 any = true;
                 const bool kernel = prefix.starts_with("vm");
-                Adder{sink, "boot", "/boot/" + entry.name}(
-                    "",
-                    fmt::format(
-                        "{}∋{}", kernel ? "kernels" : "initrds", entry.name.substr(prefix.size())),
-                    "present",
-                    ValueType::present);
+                Adder{sink, "boot", "/boot/" + entry.name}.element(
+                    "", kernel ? "kernels" : "initrds", entry.name.substr(prefix.size()));
             }
         }
     }
     for (const auto* folder : {"/usr/lib/modules", "/lib/modules"}) {
         for (const auto& entry : source.list(folder, sink)) {
             any = true;
-            Adder{sink, "boot", fmt::format("{}/{}", folder, entry.name)}(
-                "", "modules∋" + entry.name, "present", ValueType::present);
+            Adder{sink, "boot", fmt::format("{}/{}", folder, entry.name)}.element(
+                "", "modules", entry.name);
         }
     }
     read_command_line(source, sink);

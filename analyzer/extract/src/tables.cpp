@@ -13,25 +13,6 @@ namespace {
 
 constexpr std::size_t most_lines = 100'000;
 
-struct Adder {
-    Sink& sink;
-    std::string kind;
-    std::string file;
-    std::uint32_t line = 0;
-
-    void operator()(const std::string& identity,
-                    std::string_view attribute,
-                    std::string_view value,
-                    ValueType type = ValueType::text) const
-    {
-        auto feature = plain_feature(kind, identity, attribute, value);
-        feature.value_type = type;
-        feature.file = file;
-        feature.line = line;
-        sink.add(std::move(feature));
-    }
-};
-
 /// Lines with something on them, in order, with their number.
 template <typename Use>
 void each_line(const std::string& text, Use&& use)
@@ -62,7 +43,7 @@ void mount_line(Adder& add, std::string_view line)
 {
     const auto words = split_words(line);
     if (words.size() < 3) {
-        add(std::string(line), "damage", line, ValueType::damage);
+        add.damage(line, line);
         return;
     }
     // What has no place in the tree is told apart by its device.
@@ -76,7 +57,7 @@ void mount_line(Adder& add, std::string_view line)
             continue;
         }
         if (equals == std::string_view::npos) {
-            add(identity, "options∋" + std::string(option), "present", ValueType::present);
+            add.element(identity, "options", option);
         } else {
             add(identity,
                 "options/" + std::string(option.substr(0, equals)),
@@ -143,7 +124,7 @@ void cron_file(Source& source, Sink& sink, const std::string& path, bool with_us
         }
         const auto job = job_from(line, with_user);
         if (!job) {
-            add(path, "damage", line, ValueType::damage);
+            add.damage(path, line);
             return;
         }
         const auto identity = fmt::format("{}:[{}]", path, job->command);
@@ -191,8 +172,8 @@ void extract_cron(Source& source, Sink& sink)
         const auto folder = fmt::format("/etc/cron.{}", period);
         for (const auto& entry : source.list(folder, sink)) {
             if (entry.name != ".placeholder" && entry.kind != volume::NodeKind::directory) {
-                Adder{sink, "cron", folder + "/" + entry.name}(
-                    folder, "scripts∋" + entry.name, "present", ValueType::present);
+                Adder{sink, "cron", fmt::format("{}/{}", folder, entry.name)}.element(
+                    folder, "scripts", entry.name);
             }
         }
     }

@@ -1,3 +1,4 @@
+#include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
 #include <array>
@@ -74,10 +75,10 @@ private:
     void take(const std::string& folder, const volume::FolderEntry& entry)
     {
         if (units_.size() >= most_units || source_.late()) {
-            sink_.miss("units beyond the budget", folder + "/" + entry.name);
+            sink_.miss("units beyond the budget", fmt::format("{}/{}", folder, entry.name));
             return;
         }
-        const auto path = folder + "/" + entry.name;
+        const auto path = fmt::format("{}/{}", folder, entry.name);
         if (entry.kind == volume::NodeKind::directory) {
             take_wants(folder, entry.name);
         } else if (!is_unit(entry.name)) {
@@ -109,50 +110,40 @@ private:
 
     void take_wants(const std::string& folder, const std::string& name)
     {
-        for (const std::string_view kind : {".wants", ".requires"}) {
-            if (!name.ends_with(kind)) {
+        const auto dot = name.rfind('.');
+        const std::string kind = dot == std::string::npos ? std::string() : name.substr(dot);
+        if (kind != ".wants" && kind != ".requires") {
+            return;
+        }
+        const std::string place = fmt::format("{}/{}", folder, name);
+        for (const auto& entry : source_.list(place, sink_)) {
+            if (!is_unit(entry.name)) {
                 continue;
             }
-            const auto by = name.substr(0, name.size() - kind.size());
-            for (const auto& entry : source_.list(folder + "/" + name, sink_)) {
-                if (is_unit(entry.name)) {
-                    auto& unit = units_[entry.name];
-                    unit.wanted_by.insert(by);
-                    if (unit.place.empty()) {
-                        unit.place = folder + "/" + name + "/" + entry.name;
-                    }
-                }
+            auto& unit = units_[entry.name];
+            unit.wanted_by.insert(name.substr(0, dot));
+            if (unit.place.empty()) {
+                unit.place = fmt::format("{}/{}", place, entry.name);
             }
         }
-    }
-
-    void add(const std::string& unit,
-             std::string_view attribute,
-             std::string_view value,
-             ValueType type,
-             const std::string& file)
-    {
-        auto feature = plain_feature("unit", unit, attribute, value);
-        feature.value_type = type;
-        feature.file = file;
-        sink_.add(std::move(feature));
     }
 
     void print(const std::string& name, const Unit& unit)
     {
+        const Adder add{sink_, "unit", unit.place};
         if (unit.masked) {
-            add(name, "masked", "true", ValueType::boolean, unit.place);
+            add(name, "masked", "true", ValueType::boolean);
         }
         if (!unit.alias_of.empty()) {
-            add(name, "alias_of", unit.alias_of, ValueType::text, unit.place);
+            add(name, "alias_of", unit.alias_of);
             return;
         }
         if (unit.can_be_enabled || !unit.wanted_by.empty()) {
             const bool enabled = !unit.masked && !unit.wanted_by.empty();
-            add(name, "enabled", enabled ? "true" : "false", ValueType::boolean, unit.place);
+            add(name, "enabled", enabled ? "true" : "false", ValueType::boolean);
         }
         for (const auto& by : unit.wanted_by) {
-            add(name, "wanted_by∋" + by, "present", ValueType::present, unit.place);
+            add.element(name, "wanted_by", by);
         }
     }
 
@@ -161,7 +152,7 @@ private:
         const std::string path = "/etc/systemd/system/default.target";
         const auto target = source_.link(path, sink_);
         if (!target.empty()) {
-            add("default.target", "target", target, ValueType::path, path);
+            Adder{sink_, "unit", path}("default.target", "target", target, ValueType::path);
         }
     }
 

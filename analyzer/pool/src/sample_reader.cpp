@@ -1,5 +1,6 @@
 #include "sample_reader.hpp"
 
+#include "stemma/analyzer/key.hpp"
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
@@ -10,8 +11,6 @@ namespace stemma::analyzer {
 
 namespace {
 
-constexpr std::string_view mark = "\xE2\x88\x8B";
-
 /// Kinds that repeat what settings of the same files say, or that only name the VM.
 bool is_repetition(const Feature& feature)
 {
@@ -19,27 +18,6 @@ bool is_repetition(const Feature& feature)
            (feature.kind == "system" &&
             (feature.attribute == "hostname" || feature.attribute == "machine_id" ||
              feature.attribute == "time_zone"));
-}
-
-/// Segments of a key: "/" outside of brackets and of a list's element.
-std::vector<std::string_view> segments_of(std::string_view key)
-{
-    std::vector<std::string_view> segments;
-    const std::size_t end = std::min(key.find(mark), key.size());
-    std::size_t begin = 0;
-    int depth = 0;
-    for (std::size_t i = 0; i < end; ++i) {
-        if (key[i] == '[') {
-            ++depth;
-        } else if (key[i] == ']' && depth > 0) {
-            --depth;
-        } else if (key[i] == '/' && depth == 0) {
-            segments.push_back(key.substr(begin, i - begin));
-            begin = i + 1;
-        }
-    }
-    segments.push_back(key.substr(begin));
-    return segments;
 }
 
 } // namespace
@@ -142,7 +120,7 @@ void SampleReader::take_setting(const Feature& feature)
     }
     key += feature.attribute;
     NodeId parent = path_node(feature.file);
-    const auto segments = segments_of(key);
+    const auto segments = key_segments(key);
     std::string identity;
     for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
         const std::string segment = canonical_->name(segments[i]);
@@ -170,9 +148,9 @@ void SampleReader::take_leaf(const Feature& feature,
     const bool one_of_many = (general != feature.file || !identity.empty()) && are_alike(general);
     const std::string self = one_of_many ? instance_name(feature.file, identity) : std::string();
     const std::string setting = pool_.rules_ == nullptr ? std::string() : feature.file + ":" + key;
-    const auto at = leaf.find(mark);
+    const auto at = leaf.find(element_mark);
     if (at != std::string_view::npos) {
-        const auto text = canonical_->value(setting, leaf.substr(at + mark.size()));
+        const auto text = canonical_->value(setting, leaf.substr(at + element_mark.size()));
         if (!text) {
             return;
         }
@@ -183,7 +161,7 @@ void SampleReader::take_leaf(const Feature& feature,
         adopt(element, general);
         see(element,
             code_present,
-            one_of_many ? shape(general + ":" + general_key(key.substr(0, key.find(mark))),
+            one_of_many ? shape(general + ":" + general_key(key.substr(0, key.find(element_mark))),
                                 without_self(*text, self))
                         : 0,
             feature);
@@ -211,12 +189,14 @@ void SampleReader::take_other(const Feature& feature)
         pool_.nodes_[parent].family = pool_.family_for("record:" + feature.kind);
         see(parent, code_present, 0, feature, true);
     }
-    const auto at = feature.attribute.find(mark);
+    const auto at = feature.attribute.find(element_mark);
     if (at != std::string::npos) {
         const NodeId list = pool_.child(parent, NodeRole::list, feature.attribute.substr(0, at));
         see(list, code_present, 0, feature, true);
-        const NodeId element = pool_.child(
-            list, NodeRole::element, canonical_->name(feature.attribute.substr(at + mark.size())));
+        const NodeId element =
+            pool_.child(list,
+                        NodeRole::element,
+                        canonical_->name(feature.attribute.substr(at + element_mark.size())));
         pool_.nodes_[element].family = pool_.family_for("kind:" + feature.kind);
         see(element, code_present, 0, feature);
         return;

@@ -21,6 +21,25 @@ void add(FeatureSet& set, std::string identity, std::string attribute, std::stri
     set.features.push_back(std::move(feature));
 }
 
+void add_number(FeatureSet& set, std::string_view attribute, const Json& value)
+{
+    if (value.is_number_unsigned()) {
+        add(set, "", std::string(attribute), std::to_string(value.get<std::uint64_t>()));
+    }
+}
+
+void add_disks(FeatureSet& set, const Json& disks)
+{
+    if (!disks.is_object()) {
+        return;
+    }
+    for (const auto& [disk, uuid] : disks.items()) {
+        if (uuid.is_string()) {
+            add(set, fmt::format("disk[{}]", disk), "uuid", uuid.get<std::string>());
+        }
+    }
+}
+
 } // namespace
 
 void add_sidecar(const std::filesystem::path& tree, FeatureSet& set)
@@ -38,16 +57,12 @@ void add_sidecar(const std::filesystem::path& tree, FeatureSet& set)
         throw Error(ErrorCode::corrupt, fmt::format("{}: not a JSON object", file.string()));
     }
     for (const auto& [name, value] : body.items()) {
-        if ((name == "mem" || name == "memory_mib") && value.is_number_unsigned()) {
-            add(set, "", "memory_mib", std::to_string(value.get<std::uint64_t>()));
-        } else if ((name == "vcpu" || name == "vcpus") && value.is_number_unsigned()) {
-            add(set, "", "vcpus", std::to_string(value.get<std::uint64_t>()));
-        } else if (name == "disks" && value.is_object()) {
-            for (const auto& [disk, uuid] : value.items()) {
-                if (uuid.is_string()) {
-                    add(set, "disk[" + disk + "]", "uuid", uuid.get<std::string>());
-                }
-            }
+        if (name == "mem" || name == "memory_mib") {
+            add_number(set, "memory_mib", value);
+        } else if (name == "vcpu" || name == "vcpus") {
+            add_number(set, "vcpus", value);
+        } else if (name == "disks") {
+            add_disks(set, value);
         }
     }
     set.arrange();

@@ -89,18 +89,7 @@ MemoryPoint::~MemoryPoint()
     over_ = true;
     try {
         if (prepared_) {
-            if (!done_) {
-                (void)monitor({{"execute", "migrate_cancel"}});
-            }
-            // libvirt knows nothing of it: left on, the VM's next migration would go wrong.
-            for (int i = 0; i < 100; ++i) {
-                const auto status = migration_status();
-                if (status != "active" && status != "setup" && status != "cancelling") {
-                    break;
-                }
-                std::this_thread::sleep_for(50ms);
-            }
-            set_capability(false);
+            end_capture();
         }
     } catch (const std::exception& error) {
         log_.debug("ending the capture of memory: {}", error.what());
@@ -109,6 +98,22 @@ MemoryPoint::~MemoryPoint()
         receiver_.join();
     }
     ::unlink(socket_.c_str());
+}
+
+void MemoryPoint::end_capture() const
+{
+    if (!done_) {
+        (void)monitor({{"execute", "migrate_cancel"}});
+    }
+    // libvirt knows nothing of it: left on, the VM's next migration would go wrong.
+    for (int i = 0; i < 100; ++i) {
+        const auto status = migration_status();
+        if (status != "active" && status != "setup" && status != "cancelling") {
+            break;
+        }
+        std::this_thread::sleep_for(50ms);
+    }
+    set_capability(false);
 }
 
 Json MemoryPoint::monitor(const Json& command) const

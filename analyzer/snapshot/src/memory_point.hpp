@@ -44,6 +44,7 @@ public:
 
 private:
     void receive() noexcept;
+    void end_capture() const;
     [[nodiscard]] Json monitor(const Json& command) const;
     void set_capability(bool on) const;
     [[nodiscard]] std::string migration_status() const;

@@ -5,6 +5,8 @@
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace {
 
@@ -69,4 +71,19 @@ TEST_CASE("a lost brace costs its block and not the rest of the file")
                               "events {\n    worker_connections 1;\n\nhttp {\n    gzip on;\n}\n");
     CHECK(keys.at("events/worker_connections") == "1");
     CHECK(keys.at("http/gzip") == "on");
+}
+
+TEST_CASE("a dialect that is named reads the file, whatever it is called or looks like")
+{
+    const auto keys = [](std::string_view dialect) {
+        std::vector<std::string> found;
+        for (const auto& setting :
+             parse_settings("/etc/strange.txt", "[one]\nkey = value\n", dialect).settings) {
+            found.push_back(setting.key);
+        }
+        return found;
+    };
+    CHECK(keys("ini") == std::vector<std::string>{"one/key"});
+    CHECK(keys("lines") == std::vector<std::string>{"∋[one]", "∋key = value"});
+    CHECK(keys("auto") == keys("ini"));
 }

@@ -246,14 +246,14 @@ constexpr std::array rows = {
     Row{"**.json", &json}, Row{"**.yaml", &yaml}, Row{"**.yml", &yaml}, Row{"**.toml", &toml}, Row{"**.xml", &xml}};
 // clang-format on
 
-constexpr std::array<const Dialect*, 52> dialects = {
+constexpr std::array<const Dialect*, 54> dialects = {
     &ini,       &php,     &mysql,    &samba,    &systemd,  &fail2ban,    &toml,       &shell,
     &equals,    &sysctl,  &postfix,  &postgres, &sshd,     &redis,       &chrony,     &resolv,
     &snmpd,     &words,   &options,  &colon,    &nginx,    &bind,        &nftables,   &keepalived,
     &logrotate, &dovecot, &apt_conf, &brace,    &apache,   &haproxy,     &interfaces, &fstab,
     &crypttab,  &passwd,  &group,    &shadow,   &services, &limits,      &pg_hba,     &hosts,
     &exports,   &pam,     &cron,     &crontab,  &sudoers,  &apt_sources, &deb822,     &master,
-    &json,      &yaml,    &xml,      &lines};
+    &rsyslog,   &modules, &json,     &yaml,     &xml,      &lines};
 
 /// Copies that package tools and editors leave beside a file speak its dialect.
 std::string_view without_copy_suffix(std::string_view path)

@@ -2,29 +2,6 @@
 
 namespace stemma::analyzer {
 
-namespace {
-
-/// Where a key's attribute begins: behind the last "/" that is neither in brackets nor in a list's
-/// element. 0 when the key has no record.
-std::size_t attribute_at(std::string_view key)
-{
-    std::size_t depth = 0;
-    std::size_t at = 0;
-    const std::size_t end = std::min(key.find(element_mark), key.size());
-    for (std::size_t i = 0; i < end; ++i) {
-        if (key[i] == '[') {
-            ++depth;
-        } else if (key[i] == ']' && depth > 0) {
-            --depth;
-        } else if (key[i] == '/' && depth == 0) {
-            at = i + 1;
-        }
-    }
-    return at;
-}
-
-} // namespace
-
 std::vector<Feature> settings_features(std::string_view path, const SettingsFile& file)
 {
     std::vector<Feature> features;
@@ -33,7 +10,8 @@ std::vector<Feature> settings_features(std::string_view path, const SettingsFile
         Feature feature;
         feature.kind = "setting";
         feature.type = file.dialect;
-        const std::size_t at = attribute_at(setting.key);
+        const auto at =
+            static_cast<std::size_t>(key_segments(setting.key).back().data() - setting.key.data());
         feature.identity = path;
         if (at > 0) {
             feature.identity += ":" + setting.key.substr(0, at - 1);
@@ -51,9 +29,10 @@ std::vector<Feature> settings_features(std::string_view path, const SettingsFile
     return features;
 }
 
-std::vector<Feature> settings_features(std::string_view path, std::string_view content)
+std::vector<Feature>
+settings_features(std::string_view path, std::string_view content, std::string_view dialect)
 {
-    return settings_features(path, parse_settings(path, content));
+    return settings_features(path, parse_settings(path, content, dialect));
 }
 
 std::string setting_key(const Feature& feature)

@@ -1,6 +1,7 @@
 #include "stemma/core/text.hpp"
 
 #include "dialect.hpp"
+#include "lines.hpp"
 
 namespace stemma::analyzer::settings {
 
@@ -25,31 +26,6 @@ Pair split_at_sign(std::string_view line, std::string_view signs)
         name.remove_suffix(1); // shell's and make's "+=": the name is what counts
     }
     return {trim(name), trim(value), true};
-}
-
-/// Joins lines that end in "\" with what follows; gives each with the number of its first line.
-template <typename Take>
-void for_logical_lines(std::string_view text, Take&& take)
-{
-    std::string joined;
-    std::size_t first = 0;
-    std::size_t number = 0;
-    for (const std::string_view line : split_lines(text)) {
-        ++number;
-        if (joined.empty()) {
-            first = number;
-        }
-        if (!line.empty() && line.back() == '\\' && joined.size() < max_setting_value) {
-            joined.append(line.substr(0, line.size() - 1)).push_back(' ');
-            continue;
-        }
-        joined.append(line);
-        take(std::string_view(joined), first);
-        joined.clear();
-    }
-    if (!joined.empty()) {
-        take(std::string_view(joined), first);
-    }
 }
 
 } // namespace

@@ -108,17 +108,22 @@ void name_blocks(SettingsFile& file, const NamedBlock& rule)
     }
 }
 
-const Dialect& choose(std::string_view path, std::string_view content)
+const Dialect& choose(std::string_view path, std::string_view content, std::string_view named)
 {
+    for (const Dialect* dialect : settings::all_dialects()) {
+        if (dialect->name == named) {
+            return *dialect;
+        }
+    }
     const Dialect* known = settings::dialect_by_path(path);
     return known != nullptr ? *known : settings::dialect_by_content(content);
 }
 
 } // namespace
 
-SettingsFile parse_settings(std::string_view path, std::string_view content)
+SettingsFile parse_settings(std::string_view path, std::string_view content, std::string_view named)
 {
-    const Dialect& dialect = choose(path, content);
+    const Dialect& dialect = choose(path, content, named);
     SettingsFile file;
     file.dialect = dialect.name;
     settings::Sink sink(dialect, file);
@@ -133,7 +138,7 @@ SettingsFile parse_settings(std::string_view path, std::string_view content)
 
 std::string_view dialect_of(std::string_view path, std::string_view content)
 {
-    return choose(path, content).name;
+    return choose(path, content, "auto").name;
 }
 
 std::vector<std::string_view> dialect_names()

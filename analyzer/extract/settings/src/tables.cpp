@@ -5,37 +5,13 @@
 #include <vector>
 
 #include "dialect.hpp"
+#include "lines.hpp"
 
 /// Grammars with one record per line: tables with named columns, and lines with a shape of their
 /// own (hosts, exports, PAM, cron, sudoers, APT sources, Postfix's master.cf).
 namespace stemma::analyzer::settings {
 
 namespace {
-
-/// Gives every line that is neither empty nor a comment. "\" at its end joins the next one.
-template <typename Take>
-void for_lines(std::string_view text, const Dialect& dialect, Take&& take)
-{
-    std::string joined;
-    std::size_t number = 0;
-    std::size_t first = 0;
-    for (const std::string_view raw : split_lines(text)) {
-        ++number;
-        if (joined.empty()) {
-            first = number;
-        }
-        if (raw.ends_with('\\') && joined.size() < max_setting_value) {
-            joined.append(raw.substr(0, raw.size() - 1)).push_back(' ');
-            continue;
-        }
-        joined.append(raw);
-        const std::string_view line = strip_comment(joined, dialect);
-        if (!line.empty()) {
-            take(line, first);
-        }
-        joined.clear();
-    }
-}
 
 std::vector<std::string_view>
 cells_of(std::string_view line, std::string_view separator, std::size_t columns)
@@ -76,7 +52,7 @@ std::vector<Column> columns_of(std::string_view columns)
 void read_table(std::string_view text, const Dialect& dialect, Sink& sink)
 {
     const auto columns = columns_of(dialect.columns);
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const auto cells = cells_of(line, dialect.separator, columns.size());
         std::string identity;
         for (std::size_t i = 0; i < columns.size() && i < cells.size(); ++i) {
@@ -102,7 +78,7 @@ void read_table(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_hosts(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const auto words = split_words(line);
         if (words.size() < 2) {
             sink.error(line, number);
@@ -119,7 +95,7 @@ void read_hosts(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_exports(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const auto words = split_words(line);
         if (words.size() < 2) {
             sink.error(line, number);
@@ -144,7 +120,7 @@ void read_exports(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_pam(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         if (line.starts_with("@include")) {
             sink.element("@include", line.substr(8), number);
             return;
@@ -177,7 +153,7 @@ void read_pam(std::string_view text, const Dialect& dialect, Sink& sink)
 void read_cron(std::string_view text, const Dialect& dialect, Sink& sink)
 {
     const bool has_user = dialect.headers == "user";
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const auto words = split_words(line);
         const auto sign = line.find('=');
         if (sign != std::string_view::npos &&
@@ -207,7 +183,7 @@ void read_cron(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_sudoers(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const auto words = split_words(line);
         if (words[0].starts_with("Defaults")) {
             const std::string_view rest = trim(line.substr(words[0].size()));
@@ -249,7 +225,7 @@ void read_sudoers(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_apt_sources(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         auto words = split_words(line);
         std::size_t at = 1;
         std::string options;
@@ -344,7 +320,7 @@ void read_master(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_options(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         const std::string_view name = line.substr(0, line.find_first_of(" \t="));
         std::string_view value = trim(line.substr(name.size()));
         if (value.starts_with('=')) {
@@ -356,7 +332,7 @@ void read_options(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_lines(std::string_view text, const Dialect& dialect, Sink& sink)
 {
-    for_lines(text, dialect, [&](std::string_view line, std::size_t number) {
+    for_logical_content(text, dialect, [&](std::string_view line, std::size_t number) {
         sink.element("", line, number);
     });
 }

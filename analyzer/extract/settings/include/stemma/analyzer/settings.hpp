@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/analyzer/feature.hpp"
+#include "stemma/analyzer/key.hpp"
 
 #include <cstdint>
 #include <string>
@@ -27,8 +28,6 @@ struct Setting {
     bool operator==(const Setting&) const = default;
 };
 
-/// "∋": separates a list's key from one of its elements.
-inline constexpr std::string_view element_mark = "\xE2\x88\x8B";
 /// Value of every element of a list.
 inline constexpr std::string_view element_value = "present";
 /// List of the lines that a grammar could not read.
@@ -51,8 +50,10 @@ inline constexpr std::size_t max_setting_key = 512;
 ///
 /// path     absolute within its tree; with the content it decides the dialect
 /// content  untrusted bytes
+/// named    a dialect, one of dialect_names(); "auto" or any other word: by path and content
 /// cost     linear in the content
-SettingsFile parse_settings(std::string_view path, std::string_view content);
+SettingsFile
+parse_settings(std::string_view path, std::string_view content, std::string_view named = "auto");
 
 /// The dialect that parse_settings() would choose.
 std::string_view dialect_of(std::string_view path, std::string_view content);
@@ -62,13 +63,15 @@ std::string_view dialect_of(std::string_view path, std::string_view content);
 ///
 ///     /etc/fstab                 [/boot]/options     identity "/etc/fstab:[/boot]"  "options"
 ///     /etc/ssh/sshd_config       permitrootlogin     identity "/etc/ssh/sshd_config"
-std::vector<Feature> settings_features(std::string_view path, std::string_view content);
+std::vector<Feature> settings_features(std::string_view path,
+                                       std::string_view content,
+                                       std::string_view dialect = "auto");
 std::vector<Feature> settings_features(std::string_view path, const SettingsFile& file);
 
 /// The key within its file of a feature that settings_features() made.
 std::string setting_key(const Feature& feature);
 
-/// All dialects by name, sorted; what `dialect` can say.
+/// All dialects by name, sorted.
 std::vector<std::string_view> dialect_names();
 
 } // namespace stemma::analyzer

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace stemma::analyzer {
+
+/// "∋": separates a list's key from one of its elements.
+inline constexpr std::string_view element_mark = "\xE2\x88\x8B";
+
+/// Parts of a setting's key, "server[a/b]/location[/]/root∋x": "/" separates them outside of
+/// brackets and in front of a list's element; the last part keeps its element.
+/// returns  borrowed from `key`; never empty
+std::vector<std::string_view> key_segments(std::string_view key);
+
+} // namespace stemma::analyzer
