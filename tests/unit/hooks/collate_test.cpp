@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
 #include <random>
 
 using namespace stemma;
@@ -53,7 +54,7 @@ std::string make_journal(const std::filesystem::path& folder)
 std::optional<model::Manifest> collated(const std::filesystem::path& folder, std::string_view text)
 {
     const auto path = (folder / "damaged").string();
-    write_file(path, text);
+    std::ofstream(path, std::ios::binary) << text; // no fsync, thousands of times
     try {
         return collate_journal(path);
     } catch (const Error& error) {
@@ -88,7 +89,7 @@ TEST_CASE("no mutation of a journal makes a complete manifest that says somethin
     const auto text = make_journal(folder.path());
     const auto whole = without_run(collated(folder.path(), text).value());
     std::mt19937 random(7); // NOLINT(cert-msc51-cpp): the same mutations in every run
-    for (int round = 0; round < 10'000; ++round) {
+    for (int round = 0; round < 2'000; ++round) {
         auto mutated = text;
         mutated[random() % mutated.size()] = static_cast<char>(random());
         const auto manifest = collated(folder.path(), mutated);
