@@ -111,19 +111,87 @@ Command remove_row()
                      .value = "NAME",
                      .help = "a Debian package, with its configuration",
                      .repeats = true},
+                    {.name = "tar",
+                     .value = "NAME",
+                     .help = "an archive, by the name or sha256 that `image show` says",
+                     .repeats = true},
                     {.name = "file", .value = "PATH", .help = "a file", .repeats = true},
+                    {.name = "mode",
+                     .value = "MODE",
+                     .help = "for packages: extract (default; nothing of them runs), appliance or "
+                             "chroot"},
                     {.name = "dry-run", .value = "", .help = "judge and show, change nothing"}});
-    return {.name = "image remove",
-            .summary = "makes a new image version without some packages or files",
-            .synopsis = "SEL --name NEW [--package NAME]… [--file PATH]…",
-            .description =
-                "The counterpart of `image install`: the same overlay, check and record. A "
-                "package that others need, or that has a prerm or postrm script, is refused.",
-            .options = options,
-            .examples = {{.line = "stemma image remove image:shop-1.0 --name bare --package shop",
-                          .meaning = "takes a package out again"}},
-            .exits = "",
-            .run = run_image_remove};
+    return {
+        .name = "image remove",
+        .summary = "makes a new image version without some packages or files",
+        .synopsis = "SEL --name NEW [--package NAME]… [--tar NAME]… [--file PATH]… [--mode MODE]",
+        .description =
+            "The counterpart of `image install`: the same overlay, check and record. An archive, "
+            "and a file that an install put, give way to exactly what was there before, as the "
+            "version before has it; they are refused when they were changed since.\n\n"
+            "A package that others need is refused, and so is one whose prerm or postrm would "
+            "run something that is not known here, but for --mode appliance, which runs them in "
+            "a small VM.",
+        .options = options,
+        .examples = {{.line = "stemma image remove image:shop-1.0 --name bare --package shop",
+                      .meaning = "takes a package out again"}},
+        .exits = "",
+        .run = run_image_remove};
+}
+
+Command patch_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "name", .value = "NEW", .help = "the name of the new version"},
+                    {.name = "mode",
+                     .value = "MODE",
+                     .help = "for packages: extract (default), appliance or chroot"},
+                    {.name = "dry-run", .value = "", .help = "judge and show, change nothing"}});
+    return {
+        .name = "image patch",
+        .summary = "makes a new image version from file, package or block patches",
+        .synopsis = "BASE PATCH… --name NEW [--mode MODE] [--dry-run]",
+        .description =
+            "A PATCH is a file, and its content says of what kind: a block delta (image delta), a "
+            "Debian package, a tar archive, or a unified comparison of text files (diff -u, git "
+            "diff); or it is SRC:DST[:MODE], a single file. Packages go in first, then archives, "
+            "files, and changes of text, all in one version.\n\n"
+            "A block delta goes alone (or several, version after version) and gives exactly the "
+            "digest that it promises, or nothing. A change of text must find its old lines "
+            "exactly.\n\nBASE is image:NAME, a digest, or the path of an image file.",
+        .options = options,
+        .examples = {{.line = "stemma image patch image:shop-1.0 1.0-1.1.delta --name shop-1.1",
+                      .meaning = "applies a block delta"},
+                     {.line =
+                          "stemma image patch image:shop-1.0 fix.diff motd:/etc/motd --name fixed",
+                      .meaning = "changes lines of a file and replaces another"}},
+        .exits = "",
+        .run = run_image_patch};
+}
+
+Command delta_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "out",
+                     .value = "FILE",
+                     .help = "where to write; default: A-B.delta, by their digests",
+                     .letter = 'o'}});
+    return {
+        .name = "image delta",
+        .summary = "writes what makes one image of another, block by block",
+        .synopsis = "A B [-o FILE]",
+        .description =
+            "Writes a file of about the size of what is different. `image patch A FILE` makes "
+            "B of it again, with exactly its digest. Where B is a later version of A only the "
+            "blocks that were written since are read.\n\n"
+            "A and B are image:NAME, a digest, or the path of an image file.",
+        .options = options,
+        .examples = {{.line = "stemma image delta image:shop-1.0 image:shop-1.1 -o 1.0-1.1.delta",
+                      .meaning = "what a host with 1.0 needs to have 1.1"}},
+        .exits = "",
+        .run = run_image_delta};
 }
 
 Command ls_row()
@@ -177,15 +245,23 @@ Command diff_row()
     return {
         .name = "image diff",
         .summary = "says what differs between two images",
-        .synopsis = "A B [--settings] [--content] [--path PATH]",
+        .synopsis = "A [B] [--settings] [--content] [--path PATH]",
         .description =
-            "Compares partition tables, kernels, packages with versions, and all files by "
-            "content, mode, owner, link target and extended attributes. With --settings, changed "
-            "configuration files are compared setting by setting.\n\n"
-            "A and B are image:NAME, a digest, or the path of an image file.",
+            "Compares partition tables, boot code, the boot loader's entries, kernels, packages "
+            "with "
+            "versions, and all files by content, mode, owner, link target and extended attributes. "
+            "With --settings, changed configuration files are compared setting by setting.\n\n"
+            "A and B are image:NAME, a digest, the path of an image file, or a snapshot whose disk "
+            "was kept (snapshot:ID, or vm:NAME for its newest). Without B, an image is compared "
+            "with "
+            "its parent.",
         .options = options,
         .examples = {{.line = "stemma image diff image:golden image:shop-1.0 --settings",
                       .meaning = "what a version brought"},
+                     {.line = "stemma image diff image:shop-1.0",
+                      .meaning = "the same, against the parent that the lineage knows"},
+                     {.line = "stemma image diff image:shop-1.0 vm:shop-3",
+                      .meaning = "what a running VM changed, by its newest kept snapshot"},
                      {.line = "stemma image diff a.qcow2 b.vmdk --json",
                       .meaning = "two files of different formats, for a program"}},
         .exits = "0 when they are equal, 3 when they differ, 4 when a part cannot be read",
@@ -198,17 +274,48 @@ Command find_row()
     options.insert(options.begin(),
                    {{.name = "name", .value = "GLOB", .help = "names that match, e.g. '*.conf'"},
                     {.name = "sha256", .value = "HEX", .help = "files with exactly this content"},
+                    {.name = "digests",
+                     .value = "",
+                     .help = "the sha256 of every file, as sha256sum prints it"},
                     {.name = "larger", .value = "BYTES", .help = "files larger than this"},
                     {.name = "setuid", .value = "", .help = "set-user-id or set-group-id"}});
     return {.name = "image find",
             .summary = "finds files in an image",
-            .synopsis = "SEL [PATH] [--name GLOB] [--sha256 HEX] [--larger BYTES] [--setuid]",
+            .synopsis =
+                "SEL [PATH] [--name GLOB] [--sha256 HEX] [--digests] [--larger BYTES] [--setuid]",
             .description = what_sel_is,
             .options = options,
             .examples = {{.line = "stemma image find image:golden /usr --setuid",
                           .meaning = "programs that run with their owner's rights"}},
             .exits = "4 when part of the tree cannot be read",
             .run = run_image_find};
+}
+
+Command inspect_row()
+{
+    auto options = opening_options();
+    options.insert(options.begin(),
+                   {{.name = "record",
+                     .value = "NAME",
+                     .help = "import the image as NAME, with what was found as inferred links"}});
+    return {
+        .name = "image inspect",
+        .summary = "infers the lineage of an image that nobody recorded",
+        .synopsis = "SEL [--record NAME]",
+        .description =
+            "Reads every file of the image and asks the lineage for its content and, for programs, "
+            "for its build-id: which builds, sources and packages are in it. Says the system, its "
+            "packages, the recorded image that is most alike, and the notes that builders wrote "
+            "into "
+            "programs.\n\n"
+            "SEL is image:NAME, a digest, or the path of an image file.",
+        .options = options,
+        .examples = {{.line = "stemma image inspect found.qcow2",
+                      .meaning = "where does this come from?"},
+                     {.line = "stemma image inspect found.qcow2 --record found",
+                      .meaning = "the same, recorded: where and what then know of it"}},
+        .exits = "4 when part of the tree cannot be read",
+        .run = run_image_inspect};
 }
 
 Command customize_row()
@@ -286,10 +393,13 @@ std::vector<Command> image_commands()
             show_row(),
             install_row(),
             remove_row(),
+            patch_row(),
+            delta_row(),
             ls_row(),
             cat_row(),
             diff_row(),
             find_row(),
+            inspect_row(),
             customize_row(),
             export_row(),
             retire_row(),

@@ -20,6 +20,9 @@ std::vector<Option> reading_options();
 /// An image that is only read. The store is asked only when the words do not name a file.
 image::Selected select_image(Context& context, const Args& args, const std::string& selector);
 
+/// The store for reading; nullptr where there is none yet.
+lineage::Store* store_if_any(Context& context);
+
 /// For commands that make or record images: opens the store for writing.
 image::World image_world(Context& context);
 
@@ -35,6 +38,8 @@ int run_image_import(Context& context, const Args& args);
 int run_image_list(Context& context, const Args& args);
 int run_image_show(Context& context, const Args& args);
 int run_image_install(Context& context, const Args& args);
+int run_image_patch(Context& context, const Args& args);
+int run_image_delta(Context& context, const Args& args);
 int run_image_remove(Context& context, const Args& args);
 int run_image_export(Context& context, const Args& args);
 int run_image_retire(Context& context, const Args& args);
@@ -43,6 +48,7 @@ int run_image_customize(Context& context, const Args& args);
 int run_image_gc(Context& context, const Args& args);
 int run_image_find(Context& context, const Args& args);
 int run_image_cat(Context& context, const Args& args);
+int run_image_inspect(Context& context, const Args& args);
 int run_image_diff(Context& context, const Args& args);
 
 } // namespace stemma::cli

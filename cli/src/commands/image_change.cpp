@@ -1,6 +1,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/image/customize.hpp"
+#include "stemma/image/delta.hpp"
 
 #include "image.hpp"
 
@@ -108,15 +109,69 @@ int run_image_install(Context& context, const Args& args)
     return show_change(context, image::install(world, request), "install", request.dry_run);
 }
 
+int run_image_patch(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(2, SIZE_MAX, "BASE PATCH…");
+    image::PatchRequest request{.base = {}, .name = needed(args, "name")};
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        // A file that is there is a patch, whatever its name; else the word is SRC:DST.
+        if (!std::filesystem::exists(words[i]) && words[i].find(":/") != std::string::npos) {
+            request.files.push_back(parse_file(words[i]));
+        } else {
+            request.patches.push_back(words[i]);
+        }
+    }
+    request.mode = mode_option(args);
+    request.dry_run = args.has("dry-run");
+    auto world = image_world(context);
+    request.base = select_image(context, args, words[0]);
+    return show_change(context, image::patch(world, request), "patch", request.dry_run);
+}
+
+int run_image_delta(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(2, 2, "A B");
+    const auto from = select_image(context, args, words[0]);
+    const auto to = select_image(context, args, words[1]);
+    const auto out = args.value("out").value_or(fmt::format("{}-{}.delta",
+                                                            from.path.stem().string().substr(0, 12),
+                                                            to.path.stem().string().substr(0, 12)));
+    const auto info = image::make_delta(from, to, out, context.cancel());
+    Answer answer{
+        .schema = "stemma.image.delta/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
+    answer.items.push_back({{"path", json_text(out)},
+                            {"from", info.from.hex()},
+                            {"to", info.to.hex()},
+                            {"changed_bytes", info.changed_bytes},
+                            {"bytes", info.file_bytes}});
+    return show(context,
+                answer,
+                {{.title = "file", .member = "path"},
+                 {.title = "from", .member = "from", .style = Column::Style::digest},
+                 {.title = "to", .member = "to", .style = Column::Style::digest},
+                 {.title = "changed",
+                  .member = "changed_bytes",
+                  .align = Column::Align::right,
+                  .style = Column::Style::size},
+                 {.title = "size",
+                  .member = "bytes",
+                  .align = Column::Align::right,
+                  .style = Column::Style::size}});
+}
+
 int run_image_remove(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 1, "SEL");
     image::RemoveRequest request{.base = {}, .name = needed(args, "name")};
     request.packages = args.values("package");
     request.files = args.values("file");
+    request.tars = args.values("tar");
+    request.mode = mode_option(args);
     request.dry_run = args.has("dry-run");
-    if (request.packages.empty() && request.files.empty()) {
-        throw Error(ErrorCode::usage, "nothing to remove", "give --package NAME or --file PATH");
+    if (request.packages.empty() && request.files.empty() && request.tars.empty()) {
+        throw Error(ErrorCode::usage,
+                    "nothing to remove",
+                    "give --package NAME, --tar NAME or --file PATH");
     }
     auto world = image_world(context);
     request.base = select_image(context, args, words[0]);

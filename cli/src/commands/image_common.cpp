@@ -1,6 +1,8 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
+#include <cstdlib>
+
 #include "image.hpp"
 
 namespace stemma::cli {
@@ -13,6 +15,18 @@ std::vector<std::filesystem::path> allowed_folders(const Context& context)
     folders.insert(
         folders.end(), context.settings.image_allow.begin(), context.settings.image_allow.end());
     return folders;
+}
+
+/// $XDG_CACHE_HOME/stemma: what is fetched once for all stores of a user.
+std::filesystem::path cache_folder()
+{
+    const char* own = std::getenv("XDG_CACHE_HOME"); // NOLINT(concurrency-mt-unsafe): one thread
+    if (own != nullptr && *own == '/') {
+        return std::filesystem::path(own) / "stemma";
+    }
+    const char* home = std::getenv("HOME"); // NOLINT(concurrency-mt-unsafe): one thread
+    return std::filesystem::path(home != nullptr && *home == '/' ? home : "/root") /
+           ".cache/stemma";
 }
 
 std::optional<Time> source_date_epoch(const Context& context)
@@ -28,19 +42,6 @@ std::optional<Time> source_date_epoch(const Context& context)
                                 printable(*context.source_date_epoch)));
     }
     return Time(std::chrono::seconds(static_cast<std::int64_t>(*seconds)));
-}
-
-/// The store for reading; nullptr where there is none yet.
-lineage::Store* store_if_any(Context& context)
-{
-    try {
-        return &context.store();
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::not_found) {
-            throw;
-        }
-        return nullptr;
-    }
 }
 
 } // namespace
@@ -112,6 +113,18 @@ image::Selected select_image(Context& context, const Args& args, const std::stri
     return selected;
 }
 
+lineage::Store* store_if_any(Context& context)
+{
+    try {
+        return &context.store();
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found) {
+            throw;
+        }
+        return nullptr;
+    }
+}
+
 image::World image_world(Context& context)
 {
     return {.store = context.store(lineage::Store::Mode::write),
@@ -121,7 +134,8 @@ image::World image_world(Context& context)
             .cancel = context.cancel(),
             .folder = context.make_state_folder("images"),
             .allow = allowed_folders(context),
-            .epoch = source_date_epoch(context)};
+            .epoch = source_date_epoch(context),
+            .cache = cache_folder()};
 }
 
 Json image_item(const lineage::ImageInfo& image)

@@ -3,10 +3,13 @@
 #include "stemma/core/text.hpp"
 #include "stemma/image/diff.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "image.hpp"
+#include "snapshot.hpp"
 
 namespace stemma::cli {
 
@@ -18,6 +21,7 @@ constexpr std::uint64_t most_settings_file = std::uint64_t{1} << 20U;
 
 /// One opened side: the disk is opened twice, because a file tree owns its disk.
 struct SideOfDiff {
+    std::unique_ptr<volume::Volume> disk;
     std::unique_ptr<volume::Filesystem> tree;
     volume::PartitionTable table;
 };
@@ -25,10 +29,53 @@ struct SideOfDiff {
 SideOfDiff open_side(const image::Selected& selected)
 {
     SideOfDiff side;
-    auto disk = disk::open_disk(selected.path, selected.open);
-    side.table = disk::partition_table(*disk);
-    side.tree = disk::open_root(std::move(disk), selected.open.partition, selected.open.explain);
+    side.disk = disk::open_disk(selected.path, selected.open);
+    side.table = disk::partition_table(*side.disk);
+    auto second = selected.open;
+    second.check = false; // as just before
+    side.tree = disk::open_root(
+        disk::open_disk(selected.path, second), selected.open.partition, selected.open.explain);
     return side;
+}
+
+/// The kept disk of a snapshot ("snapshot:ID"), or of a VM's newest one ("vm:NAME").
+image::Selected select_snapshot(Context& context, const Args& args, const std::string& word)
+{
+    const auto snapshot = snapshot_named(context, word);
+    const auto disk = snapshot_folder(context).disk(snapshot.id);
+    if (!disk) {
+        throw Error(ErrorCode::not_found,
+                    fmt::format("snapshot {} kept no disk", snapshot.id),
+                    fmt::format("take one that does: stemma snapshot take vm:{} --keep-disk",
+                                snapshot.vm_name));
+    }
+    auto selected = select_image(context, args, disk->string());
+    selected.shown = word;
+    selected.open.format = volume::ContainerFormat::qcow2;
+    return selected;
+}
+
+image::Selected select_side(Context& context, const Args& args, const std::string& word)
+{
+    return word.starts_with("snapshot:") || word.starts_with("vm:")
+               ? select_snapshot(context, args, word)
+               : select_image(context, args, word);
+}
+
+/// The two sides: A and B, or an image and its parent.
+std::pair<image::Selected, image::Selected> select_sides(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(1, 2, "A [B]");
+    if (words.size() == 2) {
+        return {select_side(context, args, words[0]), select_side(context, args, words[1])};
+    }
+    auto after = select_image(context, args, words[0]);
+    if (!after.recorded || !after.recorded->parent) {
+        throw Error(ErrorCode::usage,
+                    fmt::format("{} has no recorded parent to compare with", after.shown),
+                    "name two images: stemma image diff A B");
+    }
+    return {select_image(context, args, *after.recorded->parent), std::move(after)};
 }
 
 Json difference_item(const image::Difference& difference)
@@ -100,7 +147,25 @@ std::string sign_of(const std::string& change)
     return change == "added" ? "+" : change == "removed" ? "-" : "~";
 }
 
-std::string table_line(const Json& item)
+/// The width of the column of names: most of them fit, a few long paths do not push the rest away.
+std::size_t name_width(const Json& items)
+{
+    constexpr std::size_t most = 48;
+    std::size_t width = 0;
+    for (const auto& item : items) {
+        const auto own = display_width(printable(text_of(item["name"], "name")));
+        width = std::max(width, own > most ? 0 : own);
+    }
+    return width;
+}
+
+std::string padded(std::string text, std::size_t width)
+{
+    const auto own = display_width(text);
+    return own < width ? text.append(width - own, ' ') : text;
+}
+
+std::string table_line(const Json& item, std::size_t width)
 {
     const auto before = printable(text_of(item["before"], "before"));
     const auto after = printable(text_of(item["after"], "after"));
@@ -116,20 +181,22 @@ std::string table_line(const Json& item)
             detail = fields + (detail.empty() ? "" : ": " + detail);
         }
     }
-    return fmt::format("{} {:<9} {}  {}\n",
-                       sign_of(change),
-                       item["kind"].get<std::string>(),
-                       printable(text_of(item["name"], "name")),
-                       detail);
+    auto line = fmt::format("{} {:<9} {}  {}",
+                            sign_of(change),
+                            item["kind"].get<std::string>(),
+                            padded(printable(text_of(item["name"], "name")), width),
+                            detail);
+    line.erase(line.find_last_not_of(' ') + 1);
+    return line + "\n";
 }
 
 } // namespace
 
 int run_image_diff(Context& context, const Args& args)
 {
-    const auto& words = args.expect_words(2, 2, "A B");
-    auto before = open_side(select_image(context, args, words[0]));
-    auto after = open_side(select_image(context, args, words[1]));
+    const auto sides = select_sides(context, args);
+    auto before = open_side(sides.first);
+    auto after = open_side(sides.second);
     image::DiffOptions options;
     options.root = args.value_or("path", "/");
     options.modified_times = args.has("times");
@@ -141,6 +208,9 @@ int run_image_diff(Context& context, const Args& args)
     }
     std::string contents;
     for (const auto& difference : image::compare_tables(before.table, after.table)) {
+        answer.items.push_back(difference_item(difference));
+    }
+    for (const auto& difference : image::compare_boot_code(*before.disk, *after.disk)) {
         answer.items.push_back(difference_item(difference));
     }
     for (const auto& difference : result.differences) {
@@ -170,8 +240,9 @@ int run_image_diff(Context& context, const Args& args)
         return exit;
     }
     std::string text;
+    const auto width = name_width(answer.items);
     for (const auto& item : answer.items) {
-        text += table_line(item);
+        text += table_line(item, width);
     }
     context.out(text + contents);
     for (const auto& gap : answer.gaps) {

@@ -235,44 +235,77 @@ int run_image_cat(Context& context, const Args& args)
     return 0;
 }
 
+namespace {
+
+std::string content_digest(volume::Filesystem& tree, const std::string& path)
+{
+    Sha256 hash;
+    tree.read(path, [&](std::string_view part) {
+        hash.update(part);
+        return true;
+    });
+    return hash.finish().hex();
+}
+
+/// What `image find` was asked to look for.
+struct Wanted {
+    std::optional<std::string> name;
+    std::optional<std::string> sha256;
+    std::optional<std::uint64_t> larger;
+    bool setuid = false;
+    bool digests = false;
+
+    [[nodiscard]] bool fits(std::string_view path, const volume::NodeInfo& info) const
+    {
+        const bool file = info.kind == volume::NodeKind::file;
+        return (!name || glob_match(*name, path.substr(path.rfind('/') + 1))) &&
+               (!setuid || (info.mode & 06000U) != 0) &&
+               (!larger || (file && info.size > *larger)) && (!sha256 || file) &&
+               (!digests || file);
+    }
+};
+
+} // namespace
+
 int run_image_find(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 2, "SEL [PATH]");
     const auto tree = image::open_selected(select_image(context, args, words[0]));
-    const auto name = args.value("name");
-    const auto sha256 = args.value("sha256");
-    const auto larger = args.number("larger", 0, UINT64_MAX);
+    const Wanted wanted{.name = args.value("name"),
+                        .sha256 = args.value("sha256"),
+                        .larger = args.number("larger", 0, UINT64_MAX),
+                        .setuid = args.has("setuid"),
+                        .digests = args.has("digests")};
     Answer answer{
         .schema = "stemma.image.find/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
     const auto damaged = [&](const std::string& at, const std::string& why) {
         answer.gaps.push_back({.what = printable(at), .reason = why});
     };
-    volume::walk(
-        *tree,
-        words.size() > 1 ? words[1] : "/",
-        [&](const std::string& at, const volume::NodeInfo& info) {
-            context.cancel().check();
-            const bool file = info.kind == volume::NodeKind::file;
-            const auto base = std::string_view(at).substr(at.rfind('/') + 1);
-            if ((name && !glob_match(*name, base)) ||
-                (args.has("setuid") && (info.mode & 06000U) == 0) ||
-                (larger && (!file || info.size <= *larger)) || (sha256 && !file)) {
-                return true;
-            }
-            if (sha256) {
-                Sha256 hash;
-                tree->read(at, [&](std::string_view part) {
-                    hash.update(part);
-                    return true;
-                });
-                if (Digest::from_hex(*sha256) != hash.finish()) {
-                    return true;
-                }
-            }
-            answer.items.push_back(node_item(at, info, ""));
+    const auto look = [&](const std::string& at, const volume::NodeInfo& info) {
+        context.cancel().check();
+        if (!wanted.fits(at, info)) {
             return true;
-        },
-        damaged);
+        }
+        const bool hashed = wanted.sha256 || wanted.digests;
+        const auto digest = hashed ? content_digest(*tree, at) : std::string();
+        if (!wanted.sha256 || Digest::from_hex(*wanted.sha256) == Digest::from_hex(digest)) {
+            auto item = node_item(at, info, "");
+            item["sha256"] = hashed ? Json(digest) : Json(nullptr);
+            answer.items.push_back(std::move(item));
+        }
+        return true;
+    };
+    volume::walk(*tree, words.size() > 1 ? words[1] : "/", look, damaged);
+    if (wanted.digests && context.format == Format::table) {
+        std::string text;
+        for (const auto& item : answer.items) {
+            text += item["sha256"].get<std::string>() + "  " +
+                    printable(text_of(item["path"], "path")) + "\n";
+        }
+        context.out(text);
+        constexpr int incomplete = 4;
+        return answer.gaps.empty() ? 0 : incomplete;
+    }
     return show(context,
                 answer,
                 {{.title = "path", .member = "path"},

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "change_session.hpp"
+#include "systemd_units.hpp"
 #include "unpack.hpp"
 
 namespace stemma::image {
@@ -131,76 +132,22 @@ private:
         put("/etc/timezone", zone + "\n", 0644);
     }
 
-    std::string unit_file(const std::string& unit)
-    {
-        // A template's instance ("getty@tty1.service") is described by the template's file.
-        const auto at = unit.find('@');
-        const auto dot = unit.rfind('.');
-        const auto name = at == std::string::npos || dot == std::string::npos || dot < at
-                              ? unit
-                              : unit.substr(0, at + 1) + unit.substr(dot);
-        for (const std::string folder :
-             {"/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"}) {
-            const auto info = tree_.look_through(folder + name);
-            if (info && info->kind == NodeKind::file) {
-                return folder + name;
-            }
-        }
-        throw Error(ErrorCode::not_found,
-                    fmt::format("there is no unit {} in the image", printable(unit)),
-                    "install its package first");
-    }
-
-    /// Words of a key of the [Install] section.
-    std::vector<std::string> install_words(const std::string& file, std::string_view key)
-    {
-        std::vector<std::string> words;
-        bool inside = false;
-        const auto text = text_of_file(file);
-        for (const std::string_view raw : split_lines(text)) {
-            const auto line = trim(raw);
-            if (line.starts_with('[')) {
-                inside = line == "[Install]";
-            }
-            const auto equals = line.find('=');
-            if (!inside || equals == std::string_view::npos ||
-                trim(line.substr(0, equals)) != key) {
-                continue;
-            }
-            for (const std::string_view word : split_words(line.substr(equals + 1))) {
-                if (word.find('/') == std::string_view::npos && word != "." && word != "..") {
-                    words.emplace_back(word);
-                }
-            }
-        }
-        return words;
-    }
-
     void enable(const std::string& unit)
     {
-        const auto file = unit_file(unit);
-        bool any = false;
-        for (const auto& [key, suffix] :
-             {std::pair("WantedBy", ".wants"), std::pair("RequiredBy", ".requires")}) {
-            for (const std::string& target : install_words(file, key)) {
-                link(fmt::format("/etc/systemd/system/{}{}/{}", target, suffix, unit), file);
-                any = true;
-            }
-        }
-        for (const std::string& alias : install_words(file, "Alias")) {
-            link("/etc/systemd/system/" + alias, file);
-            any = true;
-        }
-        if (!any) {
+        const auto links = install_links(tree_, unit);
+        if (links.empty()) {
             throw Error(ErrorCode::usage,
                         fmt::format("{} cannot be enabled: its [Install] section names nothing",
                                     printable(unit)));
+        }
+        for (const UnitLink& each : links) {
+            link(each.path, each.target);
         }
     }
 
     void disable(const std::string& unit)
     {
-        unit_file(unit);
+        (void)unit_file(tree_, unit); // a slip of the name is told
         const std::string root = "/etc/systemd/system";
         for (const auto& entry : tree_.list(root)) {
             const bool wants = entry.name.ends_with(".wants") || entry.name.ends_with(".requires");

@@ -5,13 +5,13 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace stemma::image {
 
 namespace {
 
 constexpr std::uint64_t most_control = std::uint64_t{16} << 20U;
-constexpr archive::Limits data_limits{.max_entries = 1'000'000, .max_bytes = 16ULL << 30U};
 constexpr archive::Limits control_limits{.max_entries = 1000, .max_bytes = most_control};
 
 std::string absolute(const std::string& path, const std::string& deb)
@@ -64,9 +64,18 @@ void read_control(Deb& deb)
     }
 }
 
+/// What a package may unpack to: real ones are some ten times their file, a bomb is thousands.
+archive::Limits data_limits(const std::string& path)
+{
+    constexpr std::uint64_t always = std::uint64_t{1} << 30U;
+    constexpr std::uint64_t ratio = 100;
+    return {.max_entries = 1'000'000,
+            .max_bytes = always + ratio * std::filesystem::file_size(path)};
+}
+
 void read_entries(Deb& deb)
 {
-    auto reader = archive::open_deb(deb.path, archive::DebMember::data, data_limits);
+    auto reader = archive::open_deb(deb.path, archive::DebMember::data, data_limits(deb.path));
     while (auto entry = reader.next()) {
         entry->path = absolute(entry->path, deb.path);
         if (entry->kind == archive::EntryKind::hard_link) {

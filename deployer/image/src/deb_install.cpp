@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <set>
 
+#include "deb_scripts.hpp"
+#include "deb_triggers.hpp"
+#include "first_boot.hpp"
 #include "unpack.hpp"
 
 namespace stemma::image {
@@ -164,8 +167,6 @@ void write_info(ext::Editor& editor, const Deb& deb, const Unpacked& unpacked, T
 Stanza record_of(ext::Editor& editor, const Deb& deb, const Unpacked& unpacked)
 {
     Stanza stanza = deb.control;
-    const bool open = deb.has_script("postinst") || deb.has_script("config");
-    stanza.set("Status", open ? "install ok unpacked" : "install ok installed");
     std::string conffiles;
     for (const std::string& path : deb.conffiles) {
         const auto there = editor.tree().look(path);
@@ -179,132 +180,6 @@ Stanza record_of(ext::Editor& editor, const Deb& deb, const Unpacked& unpacked)
         stanza.set("Conffiles", conffiles);
     }
     return stanza;
-}
-
-// ---- triggers: deb-triggers(5) ------------------------------------------------------------------
-
-struct Activation {
-    std::string interested;
-    std::string trigger;
-    bool await = true;
-};
-
-std::vector<Activation> activations(const DpkgDatabase& database, const Deb& deb)
-{
-    std::vector<Activation> all;
-    const auto activate = [&](const std::string& trigger, bool await) {
-        const auto found = database.triggers().find(trigger);
-        if (found == database.triggers().end()) {
-            return;
-        }
-        for (const std::string& who : found->second) {
-            const auto slash = who.find('/');
-            const bool noawait =
-                who.find("noawait", slash == std::string::npos ? 0 : slash) != std::string::npos;
-            all.push_back({.interested = who.substr(0, slash),
-                           .trigger = trigger,
-                           .await = await && !(slash != std::string::npos && noawait)});
-        }
-    };
-    for (const auto& [trigger, unused] : database.triggers()) {
-        if (!trigger.starts_with('/')) {
-            continue;
-        }
-        const bool touched =
-            std::any_of(deb.entries.begin(), deb.entries.end(), [&](const auto& e) {
-                const auto path = database.merged(e.path);
-                const auto prefix = database.merged(trigger);
-                return path == prefix || path.starts_with(prefix + "/");
-            });
-        if (touched) {
-            activate(trigger, true);
-        }
-    }
-    if (const auto file = deb.members.find("triggers"); file != deb.members.end()) {
-        for (const std::string_view line : split_lines(file->second)) {
-            const auto words = split_words(line);
-            if (words.size() == 2 && words[0].starts_with("activate")) {
-                activate(std::string(words[1]), words[0] != "activate-noawait");
-            }
-        }
-    }
-    return all;
-}
-
-std::string with_word(const std::string& words, const std::string& word)
-{
-    for (const std::string_view each : split_words(words)) {
-        if (each == word) {
-            return words;
-        }
-    }
-    return words.empty() ? word : words + " " + word;
-}
-
-void apply_triggers(DpkgDatabase& database, const Deb& deb, Stanza& stanza)
-{
-    for (const Activation& each : activations(database, deb)) {
-        const auto name = each.interested.substr(0, each.interested.find(':'));
-        Stanza* other = database.find(name);
-        if (name == deb.name() || other == nullptr || !is_there(*other) ||
-            state_of(*other) == "unpacked" || state_of(*other) == "half-configured") {
-            continue;
-        }
-        other->set("Triggers-Pending", with_word(other->get("Triggers-Pending"), each.trigger));
-        if (state_of(*other) == "installed") {
-            other->set("Status", "install ok triggers-pending");
-        }
-        if (each.await && state_of(stanza) != "unpacked") {
-            stanza.set("Triggers-Awaited", with_word(stanza.get("Triggers-Awaited"), name));
-            stanza.set("Status", "install ok triggers-awaited");
-        }
-    }
-}
-
-std::string without_package(const std::string& text, const std::string& stem, bool path_first)
-{
-    std::string kept;
-    for (const std::string_view line : split_lines(text)) {
-        const auto words = split_words(line);
-        const std::string_view who = words.size() > 1 && path_first ? words[1]
-                                     : words.empty()                ? std::string_view()
-                                                                    : words[0];
-        if (who.substr(0, who.find('/')) != stem) {
-            kept += std::string(line) + "\n";
-        }
-    }
-    return kept;
-}
-
-void register_interests(ext::Editor& editor, const Deb& deb, Time now)
-{
-    const auto file = deb.members.find("triggers");
-    if (file == deb.members.end()) {
-        return;
-    }
-    const std::string folder = std::string(dpkg_folder) + "/triggers";
-    for (const std::string_view line : split_lines(file->second)) {
-        const auto words = split_words(line);
-        if (words.size() != 2 || !words[0].starts_with("interest")) {
-            continue;
-        }
-        const bool is_path = words[1].starts_with('/');
-        const std::string target = folder + "/" + (is_path ? "File" : std::string(words[1]));
-        if (words[1].find('/') != std::string_view::npos && !is_path) {
-            continue; // no name that dpkg would make
-        }
-        const bool noawait = words[0] == "interest-noawait";
-        std::string text = editor.tree().look(target)
-                               ? editor.tree().read_all(target, std::uint64_t{16} << 20U)
-                               : "";
-        const std::string mine = (is_path ? std::string(words[1]) + " " : "") + deb.file_stem() +
-                                 (noawait ? "/noawait" : "");
-        const auto lines = split_lines(text);
-        if (std::find(lines.begin(), lines.end(), mine) == lines.end()) {
-            editor.put_folder(folder, {.mode = 0755, .modified = now});
-            editor.put_file(target, record(now), text + mine + "\n");
-        }
-    }
 }
 
 void take_over_replaced(ext::Editor& editor, DpkgDatabase& database, const Deb& deb, Time now)
@@ -332,9 +207,25 @@ void take_over_replaced(ext::Editor& editor, DpkgDatabase& database, const Deb& 
     }
 }
 
+/// Does what postinst would do, when that is known and the package's dependencies are configured.
+/// returns  why the package stays unpacked, else nullopt
+std::optional<std::string> configure(
+    ext::Editor& editor, const DpkgDatabase& database, const Deb& deb, const Stanza* old, Time now)
+{
+    if (const auto needed = unconfigured_dependency(database, deb)) {
+        return fmt::format("it needs {}, which is not configured", *needed);
+    }
+    const auto judgement = judge_configuring(editor.tree(), deb, old);
+    if (!judgement.effects) {
+        return fmt::format("its postinst runs \"{}\"", printable(judgement.unknown));
+    }
+    apply_effects(editor, *judgement.effects, now);
+    return std::nullopt;
+}
+
 } // namespace
 
-void unpack_deb(
+std::optional<std::string> unpack_deb(
     ext::Editor& editor, DpkgDatabase& database, const Deb& deb, Time now, const Cancel& cancel)
 {
     if (deb.content_size() > editor.free_bytes()) {
@@ -359,14 +250,30 @@ void unpack_deb(
     }
     write_info(editor, deb, unpacked, now);
     Stanza stanza = record_of(editor, deb, unpacked);
+    const auto why_open = configure(editor, database, deb, old ? &*old : nullptr, now);
+    stanza.set("Status", why_open ? "install ok unpacked" : "install ok installed");
+    if (why_open && old) {
+        const auto configured = old->get("Config-Version");
+        stanza.set("Config-Version", configured.empty() ? old->get("Version") : configured);
+    }
     apply_triggers(database, deb, stanza);
     register_interests(editor, deb, now);
     database.put(std::move(stanza));
+    return why_open;
 }
 
 void write_database(ext::Editor& editor, const DpkgDatabase& database, Time now)
 {
     editor.put_file(std::string(dpkg_folder) + "/status", record(now), database.status_text());
+    const auto& stanzas = database.stanzas();
+    const bool open = std::any_of(stanzas.begin(), stanzas.end(), [](const Stanza& each) {
+        return is_there(each) && state_of(each) != "installed";
+    });
+    if (open) {
+        put_first_boot(editor, now);
+    } else {
+        remove_first_boot(editor, now);
+    }
 }
 
 void remove_deb(ext::Editor& editor, DpkgDatabase& database, const std::string& name, Time now)
@@ -384,15 +291,15 @@ void remove_deb(ext::Editor& editor, DpkgDatabase& database, const std::string& 
             fmt::format("{} cannot be removed: {} would lose it", name, join(needed_by, ", ")),
             "remove those in the same command, or first");
     }
-    for (const std::string script : {"prerm", "postrm"}) {
-        if (editor.tree().look_through(info_path(stem, script))) {
-            throw Error(ErrorCode::unsupported,
-                        fmt::format("{} has a {} script, which the mode \"extract\" does not run",
-                                    name,
-                                    script),
-                        "remove it in a running VM, or use --mode appliance");
-        }
+    const auto judgement = judge_removing(editor.tree(), stem);
+    if (!judgement.effects) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("{}: {}, and the mode \"extract\" runs nothing",
+                                name,
+                                printable(judgement.unknown)),
+                    "--mode appliance removes it in a small VM");
     }
+    apply_effects(editor, *judgement.effects, now);
     remove_obsolete(editor, database, gone, {});
     for (const auto& [path, sum] : conffiles_of(gone)) {
         if (editor.tree().look(path)) {
@@ -409,14 +316,7 @@ void remove_deb(ext::Editor& editor, DpkgDatabase& database, const std::string& 
         }
     }
     remove_info(editor, stem);
-    const std::string interests = std::string(dpkg_folder) + "/triggers/File";
-    if (editor.tree().look(interests)) {
-        const auto text = editor.tree().read_all(interests, std::uint64_t{16} << 20U);
-        const auto kept = without_package(text, stem, true);
-        if (kept != text) {
-            editor.put_file(interests, record(now), kept);
-        }
-    }
+    forget_interests(editor, stem, now);
     database.erase(gone.get("Package"), gone.get("Architecture"));
 }
 

@@ -3,10 +3,10 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "deb_install.hpp"
+#include "deb_scripts.hpp"
 
 namespace stemma::image {
 
@@ -19,10 +19,10 @@ using volume::NodeKind;
 /// What a set of installed packages offers to those who depend on it.
 class World {
 public:
-    explicit World(const std::vector<Stanza>& stanzas)
+    explicit World(const std::vector<Stanza>& stanzas, bool (*counts)(const Stanza&) = is_there)
     {
         for (const Stanza& stanza : stanzas) {
-            if (is_there(stanza)) {
+            if (counts(stanza)) {
                 add(stanza);
             }
         }
@@ -86,8 +86,11 @@ std::string title(const Deb& deb)
 
 class Judge {
 public:
-    Judge(DpkgDatabase& database, volume::Filesystem& tree, const std::vector<Deb>& debs)
-        : database_(database), tree_(tree), debs_(debs)
+    Judge(DpkgDatabase& database,
+          volume::Filesystem& tree,
+          const std::vector<Deb>& debs,
+          bool scripts_run)
+        : database_(database), tree_(tree), debs_(debs), scripts_run_(scripts_run)
     {
     }
 
@@ -136,29 +139,14 @@ private:
 
     void judge_scripts(const Deb& deb)
     {
-        if (deb.has_script("preinst")) {
-            problem(deb,
-                    "it has a preinst script, which the mode \"extract\" does not run "
-                    "(use --mode appliance)");
-        }
-        if (deb.has_script("postinst") || deb.has_script("config")) {
-            plan_.notes.push_back(fmt::format(
-                "{}: left unpacked; its postinst runs at the first `dpkg --configure -a` in the VM",
-                title(deb)));
-        }
         const Stanza* old = database_.find(deb.name(), deb.arch());
-        if (old == nullptr || !is_there(*old)) {
+        const bool there = old != nullptr && is_there(*old);
+        if (scripts_run_) {
             return;
         }
-        for (const std::string script : {"prerm", "postrm"}) {
-            const auto path = fmt::format("{}/info/{}.{}", dpkg_folder, stem_of(*old), script);
-            if (tree_.look_through(path)) {
-                problem(deb,
-                        fmt::format("version {} is there and has a {} script, which the mode "
-                                    "\"extract\" does not run (use --mode appliance)",
-                                    old->get("Version"),
-                                    script));
-            }
+        if (const auto reason = reason_against_unpacking(tree_, deb, there ? old : nullptr)) {
+            problem(deb,
+                    *reason + ", and the mode \"extract\" runs nothing (use --mode appliance)");
         }
     }
 
@@ -195,7 +183,8 @@ private:
         }
     }
 
-    void judge_file(const Deb& deb, const Entry& entry, bool is_conffile)
+    /// Where dpkg would put a file elsewhere, or give it other rights.
+    void judge_redirections(const Deb& deb, const Entry& entry)
     {
         const std::string where = database_.merged(entry.path);
         for (const Diversion& each : database_.diversions()) {
@@ -209,6 +198,13 @@ private:
         }
         if (database_.overridden().count(where) != 0) {
             problem(deb, fmt::format("{} has a dpkg-statoverride", printable(entry.path)));
+        }
+    }
+
+    void judge_file(const Deb& deb, const Entry& entry, bool is_conffile)
+    {
+        if (!scripts_run_) {
+            judge_redirections(deb, entry);
         }
         const auto there = tree_.look(entry.path);
         if (!there) {
@@ -337,36 +333,46 @@ private:
         }
     }
 
+    /// Dependencies first; those in a circle in the order of their names.
     void order()
     {
-        std::map<std::string, const Deb*> by_name;
+        std::multimap<std::string, const Deb*> by_name; // what they are and what they provide
+        std::map<std::string, const Deb*> sorted;
         for (const Deb& deb : debs_) {
-            by_name.emplace(deb.file_stem(), &deb);
+            sorted.emplace(deb.file_stem(), &deb);
+            by_name.emplace(deb.name(), &deb);
+            for (const auto& group : relations_of(deb.control, {"Provides"})) {
+                by_name.emplace(group.front().name, &deb);
+            }
         }
         std::set<const Deb*> placed;
-        std::set<const Deb*> open; // circles are allowed among packages
-        const std::function<void(const Deb*)> place = [&](const Deb* deb) {
-            if (placed.count(deb) != 0 || !open.insert(deb).second) {
-                return;
-            }
-            for (const auto& group : relations_of(deb->control, {"Pre-Depends", "Depends"})) {
-                for (const Relation& each : group) {
-                    if (const auto found = by_name.find(each.name); found != by_name.end()) {
-                        place(found->second);
-                    }
+        for (const auto& [name, deb] : sorted) {
+            place(deb, by_name, placed);
+        }
+    }
+
+    void place(const Deb* deb,
+               const std::multimap<std::string, const Deb*>& by_name,
+               std::set<const Deb*>& placed)
+    {
+        if (!placed.insert(deb).second) {
+            return;
+        }
+        for (const auto& group : relations_of(deb->control, {"Pre-Depends", "Depends"})) {
+            for (const Relation& each : group) {
+                const auto [from, to] = by_name.equal_range(each.name);
+                for (auto found = from; found != to; ++found) {
+                    place(found->second, by_name, placed);
                 }
             }
-            placed.insert(deb);
-            plan_.order.push_back(deb);
-        };
-        for (const auto& [name, deb] : by_name) {
-            place(deb);
         }
+        plan_.order.push_back(deb);
     }
 
     DpkgDatabase& database_;
     volume::Filesystem& tree_;
     const std::vector<Deb>& debs_;
+    bool scripts_run_;
     DebPlan plan_;
     std::map<std::string, const Deb*> claimed_;
 };
@@ -394,9 +400,52 @@ std::vector<std::string> dependents_of(const DpkgDatabase& database, const Stanz
     return losers;
 }
 
-DebPlan plan_debs(DpkgDatabase& database, volume::Filesystem& tree, const std::vector<Deb>& debs)
+std::optional<std::string> unconfigured_dependency(const DpkgDatabase& database, const Deb& deb)
 {
-    return Judge(database, tree, debs).judge();
+    const World configured(database.stanzas(), [](const Stanza& stanza) {
+        return is_there(stanza) && state_of(stanza) != "unpacked" &&
+               state_of(stanza) != "half-configured";
+    });
+    for (const auto& group : relations_of(deb.control, {"Pre-Depends", "Depends"})) {
+        if (!configured.satisfies(group)) {
+            return to_text(group);
+        }
+    }
+    return std::nullopt;
+}
+
+std::vector<std::string> removal_order(const DpkgDatabase& database,
+                                       const std::vector<std::string>& names)
+{
+    std::vector<std::string> left = names;
+    std::vector<std::string> order;
+    DpkgDatabase after = database;
+    for (bool moved = true; moved && !left.empty();) {
+        moved = false;
+        for (auto name = left.begin(); name != left.end();) {
+            const Stanza* there = after.find(*name);
+            if (there != nullptr && !dependents_of(after, *there).empty()) {
+                ++name;
+                continue;
+            }
+            if (there != nullptr) {
+                after.erase(there->get("Package"), there->get("Architecture"));
+            }
+            order.push_back(*name);
+            name = left.erase(name);
+            moved = true;
+        }
+    }
+    order.insert(order.end(), left.begin(), left.end()); // those that others need are told later
+    return order;
+}
+
+DebPlan plan_debs(DpkgDatabase& database,
+                  volume::Filesystem& tree,
+                  const std::vector<Deb>& debs,
+                  bool scripts_run)
+{
+    return Judge(database, tree, debs, scripts_run).judge();
 }
 
 } // namespace stemma::image

@@ -9,7 +9,7 @@
 #include <map>
 #include <set>
 
-#include "dpkg_database.hpp"
+#include "diff_system.hpp"
 
 namespace stemma::image {
 
@@ -191,80 +191,6 @@ private:
     const Cancel& cancel_;
 };
 
-/// Key → value of one kind on both sides, as differences.
-std::vector<Difference> compare_maps(DifferenceKind kind,
-                                     const std::map<std::string, std::string>& before,
-                                     const std::map<std::string, std::string>& after,
-                                     const std::string& field)
-{
-    std::vector<Difference> all;
-    std::set<std::string> names;
-    for (const auto* side : {&before, &after}) {
-        for (const auto& [name, value] : *side) {
-            names.insert(name);
-        }
-    }
-    for (const std::string& name : names) {
-        const auto left = before.find(name);
-        const auto right = after.find(name);
-        if (left != before.end() && right != after.end()) {
-            if (left->second != right->second) {
-                all.push_back({.kind = kind,
-                               .change = DifferenceChange::changed,
-                               .name = name,
-                               .fields = {field},
-                               .before = left->second,
-                               .after = right->second});
-            }
-            continue;
-        }
-        const bool added = left == before.end();
-        all.push_back({.kind = kind,
-                       .change = added ? DifferenceChange::added : DifferenceChange::removed,
-                       .name = name,
-                       .fields = {},
-                       .before = added ? "" : left->second,
-                       .after = added ? right->second : ""});
-    }
-    return all;
-}
-
-std::map<std::string, std::string> packages_of(volume::Filesystem& tree)
-{
-    std::map<std::string, std::string> packages;
-    if (!DpkgDatabase::present(tree)) {
-        return packages;
-    }
-    const auto database = DpkgDatabase::load(tree);
-    for (const Stanza& stanza : database.stanzas()) {
-        if (!is_there(stanza)) {
-            continue;
-        }
-        const auto state = state_of(stanza);
-        packages[stanza.get("Package") + ":" + stanza.get("Architecture")] =
-            stanza.get("Version") + (state == "installed" ? "" : " (" + state + ")");
-    }
-    return packages;
-}
-
-/// Kernels and what boots them: names in /boot and /lib/modules, the loader's command line.
-std::map<std::string, std::string> kernels_of(volume::Filesystem& tree)
-{
-    std::map<std::string, std::string> kernels;
-    for (const std::string folder : {"/boot", "/lib/modules"}) {
-        const auto info = tree.look_through(folder);
-        if (!info || info->kind != NodeKind::directory) {
-            continue;
-        }
-        for (const FolderEntry& entry : tree.list(folder)) {
-            if (folder != "/boot" || entry.name.starts_with("vmlinuz")) {
-                kernels[below(folder, entry.name)] = "there";
-            }
-        }
-    }
-    return kernels;
-}
-
 void append(std::vector<Difference>& all, std::vector<Difference> more)
 {
     all.insert(
@@ -278,6 +204,8 @@ std::string_view to_string(DifferenceKind kind) noexcept
     switch (kind) {
     case DifferenceKind::partition:
         return "partition";
+    case DifferenceKind::boot:
+        return "boot";
     case DifferenceKind::kernel:
         return "kernel";
     case DifferenceKind::package:
@@ -308,38 +236,13 @@ DiffResult compare_trees(volume::Filesystem& before,
 {
     DiffResult result;
     if (options.root == "/") {
-        append(
-            result.differences,
-            compare_maps(DifferenceKind::kernel, kernels_of(before), kernels_of(after), "kernel"));
-        append(result.differences,
-               compare_maps(
-                   DifferenceKind::package, packages_of(before), packages_of(after), "version"));
+        append(result.differences, compare_systems(before, after));
     }
     TreeComparer comparer(before, after, options, cancel);
     comparer.compare(options.root);
     append(result.differences, std::move(comparer.differences));
     result.damage = std::move(comparer.damage);
     return result;
-}
-
-std::vector<Difference> compare_tables(const volume::PartitionTable& before,
-                                       const volume::PartitionTable& after)
-{
-    const auto lines = [](const volume::PartitionTable& table) {
-        std::map<std::string, std::string> all;
-        all["table"] = volume::to_string(table.kind);
-        for (const auto& partition : table.partitions) {
-            all[fmt::format("partition {}", partition.number)] =
-                fmt::format("{} at {}, {}, type {}, label \"{}\"",
-                            partition.content.empty() ? "unknown" : partition.content,
-                            partition.offset,
-                            human_size(partition.length),
-                            partition.type.empty() ? "-" : partition.type,
-                            partition.label);
-        }
-        return all;
-    };
-    return compare_maps(DifferenceKind::partition, lines(before), lines(after), "partition");
 }
 
 } // namespace stemma::image

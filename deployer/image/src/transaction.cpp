@@ -134,7 +134,8 @@ Digest digest_of(volume::Volume& disk)
 Transaction::Transaction(const fs::path& folder,
                          const fs::path& base,
                          volume::ContainerFormat format,
-                         Log& log)
+                         Log& log,
+                         std::optional<std::uint64_t> size)
     : folder_(fs::absolute(folder)), file_((clean_stale(folder_, log), folder_))
 {
     if (fs::weakly_canonical(base).parent_path() != fs::weakly_canonical(folder_)) {
@@ -142,21 +143,38 @@ Transaction::Transaction(const fs::path& folder,
                     fmt::format("{} does not lie in {}", base.string(), folder_.string()));
     }
     // The name of the backing file is relative: the folder may be moved as a whole.
-    const CommandResult result = run({.argv = {"qemu-img",
-                                               "create",
-                                               "-q",
-                                               "-f",
-                                               "qcow2",
-                                               "-F",
-                                               std::string(to_string(format)),
-                                               "-b",
-                                               base.filename().string(),
-                                               file_.path().string()}});
+    Command command{.argv = {"qemu-img",
+                             "create",
+                             "-q",
+                             "-f",
+                             "qcow2",
+                             "-F",
+                             std::string(to_string(format)),
+                             "-b",
+                             base.filename().string(),
+                             file_.path().string()}};
+    if (size) {
+        command.argv.push_back(std::to_string(*size));
+    }
+    const CommandResult result = run(command);
     if (!result.exit.success()) {
         refuse_disk_tool(result, fmt::format("make an overlay on {}", base.string()));
     }
+    open();
+}
+
+void Transaction::open()
+{
     disk_ =
         disk::open_disk(file_.path(), {.format = volume::ContainerFormat::qcow2, .writable = true});
+}
+
+void Transaction::lend(const std::function<void(const fs::path& file)>& work)
+{
+    disk_->flush();
+    disk_.reset();
+    work(file_.path());
+    open();
 }
 
 Transaction::~Transaction()
@@ -164,12 +182,19 @@ Transaction::~Transaction()
     disk_.reset(); // qemu-nbd ends before its file goes
 }
 
-Transaction::Published Transaction::commit()
+Transaction::Published Transaction::commit(const std::optional<Digest>& expected)
 {
     disk_->flush();
     const std::uint64_t size = disk_->size();
     const Digest digest = digest_of(*disk_);
     disk_.reset();
+    if (expected && digest != *expected) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("the new disk has the digest {}, and not {} as it should",
+                                digest.hex(),
+                                expected->hex()),
+                    "nothing was published");
+    }
     return publish(file_, folder_, digest, size);
 }
 

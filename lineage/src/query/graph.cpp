@@ -367,8 +367,8 @@ void Graph::images_of_content(Node node, std::int64_t content, const Visit& visi
         if (origin.node == node) {
             auto found = holders;
             for (auto& holder : found) {
-                holder.inferred = !origin.basis.empty();
-                holder.basis = origin.basis;
+                holder.inferred = holder.inferred || !origin.basis.empty();
+                holder.basis = holder.basis.empty() ? origin.basis : holder.basis;
             }
             emit_holders(node, found, visit);
         }

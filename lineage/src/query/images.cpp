@@ -349,13 +349,14 @@ std::vector<Images::Holder> Images::holders_of_content(std::int64_t content)
         std::int64_t image;
         std::int64_t from;
         std::string path;
+        bool found; ///< by its content in an image that nobody told of
     };
     std::deque<Open> open;
     auto& rows =
-        store_.db.cached("SELECT image, path FROM image_file WHERE content = ? AND op = 1");
+        store_.db.cached("SELECT image, path, kind FROM image_file WHERE content = ? AND op = 1");
     rows.bind(content);
     while (rows.step()) {
-        open.push_back({rows.integer(0), rows.integer(0), rows.text(1)});
+        open.push_back({rows.integer(0), rows.integer(0), rows.text(1), rows.text(2) == "found"});
     }
     rows.reset();
     auto& changed = store_.db.cached("SELECT 1 FROM image_file WHERE image = ? AND path = ?");
@@ -365,13 +366,14 @@ std::vector<Images::Holder> Images::holders_of_content(std::int64_t content)
         if (!row(now.image).seq || !seen.emplace(now.image, now.path).second) {
             continue;
         }
-        holders.push_back({now.image, now.from, false, ""});
+        holders.push_back(
+            {now.image, now.from, now.found, now.found ? "content found in the image" : ""});
         for (const auto child : children(now.image)) {
             changed.bind(child, now.path);
             const bool replaced = changed.step();
             changed.reset();
             if (!replaced) {
-                open.push_back({child, now.image, now.path});
+                open.push_back({child, now.image, now.path, false});
             }
         }
     }

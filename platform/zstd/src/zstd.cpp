@@ -18,19 +18,25 @@ struct FreeDecompressor {
     void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
 };
 
-} // namespace
+using Compressor = std::unique_ptr<ZSTD_CCtx, FreeCompressor>;
+using Decompressor = std::unique_ptr<ZSTD_DCtx, FreeDecompressor>;
 
-std::string compress(std::string_view bytes, int level)
+Compressor make_compressor(int level)
 {
-    const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+    Compressor context(ZSTD_createCCtx());
     if (!context) {
         throw Error(ErrorCode::io, "cannot compress: out of memory");
     }
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+    return context;
+}
+
+std::string compress_with(ZSTD_CCtx* context, std::string_view bytes)
+{
     std::string frame(ZSTD_compressBound(bytes.size()), '\0');
     const auto size =
-        ZSTD_compress2(context.get(), frame.data(), frame.size(), bytes.data(), bytes.size());
+        ZSTD_compress2(context, frame.data(), frame.size(), bytes.data(), bytes.size());
     if (ZSTD_isError(size) != 0) {
         throw Error(ErrorCode::io, fmt::format("cannot compress: {}", ZSTD_getErrorName(size)));
     }
@@ -38,7 +44,7 @@ std::string compress(std::string_view bytes, int level)
     return frame;
 }
 
-std::string decompress(std::string_view frame, std::uint64_t max_bytes)
+std::string decompress_with(ZSTD_DCtx* context, std::string_view frame, std::uint64_t max_bytes)
 {
     const auto size = ZSTD_getFrameContentSize(frame.data(), frame.size());
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) {
@@ -48,19 +54,53 @@ std::string decompress(std::string_view frame, std::uint64_t max_bytes)
         throw Error(ErrorCode::unsupported,
                     fmt::format("unpacks to more than {}", human_size(max_bytes)));
     }
-    const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
-    if (!context) {
-        throw Error(ErrorCode::io, "cannot decompress: out of memory");
-    }
     std::string bytes(size, '\0');
     const auto got =
-        ZSTD_decompressDCtx(context.get(), bytes.data(), bytes.size(), frame.data(), frame.size());
+        ZSTD_decompressDCtx(context, bytes.data(), bytes.size(), frame.data(), frame.size());
     if (ZSTD_isError(got) != 0 || got != size) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("damaged compressed data: {}",
                                 ZSTD_isError(got) != 0 ? ZSTD_getErrorName(got) : "too short"));
     }
     return bytes;
+}
+
+Decompressor make_decompressor()
+{
+    Decompressor context(ZSTD_createDCtx());
+    if (!context) {
+        throw Error(ErrorCode::io, "cannot decompress: out of memory");
+    }
+    return context;
+}
+
+} // namespace
+
+std::string compress(std::string_view bytes, int level)
+{
+    const auto context = make_compressor(level);
+    return compress_with(context.get(), bytes);
+}
+
+std::string decompress(std::string_view frame, std::uint64_t max_bytes)
+{
+    const auto context = make_decompressor();
+    return decompress_with(context.get(), frame, max_bytes);
+}
+
+std::string compress_against(std::string_view bytes, std::string_view old, int level)
+{
+    const auto context = make_compressor(level);
+    ZSTD_CCtx_refPrefix(context.get(), old.data(), old.size());
+    return compress_with(context.get(), bytes);
+}
+
+std::string
+decompress_against(std::string_view frame, std::string_view old, std::uint64_t max_bytes)
+{
+    const auto context = make_decompressor();
+    ZSTD_DCtx_refPrefix(context.get(), old.data(), old.size());
+    return decompress_with(context.get(), frame, max_bytes);
 }
 
 } // namespace stemma::zstd

@@ -398,3 +398,99 @@ TEST_CASE("a full image is named and nothing is published")
     CHECK(error->message().find("no room in the image for /big") != std::string::npos);
     CHECK(golden.names().size() == 1);
 }
+
+TEST_CASE("a file takes the place of no folder, no device and no immutable file")
+{
+    Golden golden;
+    const auto source = golden.folder.path() / "source";
+    write_file(source, "x");
+    const auto tar = golden.folder.path() / "dev.tar";
+    run_checked({.argv = {"python3",
+                          "-c",
+                          "import sys, tarfile\n"
+                          "with tarfile.open(sys.argv[1], 'w') as tar:\n"
+                          "    info = tarfile.TarInfo('dev/thing')\n"
+                          "    info.type, info.devmajor, info.devminor = tarfile.BLKTYPE, 8, 1\n"
+                          "    tar.addfile(info)\n",
+                          tar.string()}});
+    image::install(golden.world,
+                   {.base = golden.named("golden"), .name = "device", .tars = {tar.string()}});
+    const auto flat = golden.folder.path() / "device.raw";
+    image::export_image(golden.world, golden.named("device"), flat, volume::ContainerFormat::raw);
+    run_checked({.argv = {"debugfs",
+                          "-w",
+                          "-R",
+                          "set_inode_field /etc/os-release flags 0x80010",
+                          flat.string()},
+                 .environment = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}}});
+    image::import_image(golden.world, "guarded", golden.file(flat));
+    const auto refused = [&](const std::string& target) {
+        const auto error = support::error_of([&] {
+            image::install(golden.world,
+                           {.base = golden.named("guarded"),
+                            .name = "x",
+                            .files = {{.source = source, .target = target, .mode = std::nullopt}}});
+        });
+        return error ? error->message() : "";
+    };
+    CHECK(refused("/etc").find("/etc is a folder") != std::string::npos);
+    CHECK(refused("/dev/thing").find("/dev/thing is a block") != std::string::npos);
+    CHECK(refused("/etc/os-release").find("immutable") != std::string::npos);
+    CHECK(refused("/etc/os-release/x") != "");
+    CHECK(refused("/loop/x") != "");
+}
+
+TEST_CASE("an archive that unpacks to more than there is room for ends early")
+{
+    Golden golden;
+    const auto bomb = golden.folder.path() / "bomb.tar.gz";
+    run_checked({.argv = {"python3",
+                          "-c",
+                          "import sys, tarfile\n"
+                          "class Zeros:\n"
+                          "    def read(self, n): return bytes(n)\n"
+                          "with tarfile.open(sys.argv[1], 'w:gz', compresslevel=1) as tar:\n"
+                          "    info = tarfile.TarInfo('zeros')\n"
+                          "    info.size = 200 << 20\n"
+                          "    tar.addfile(info, Zeros())\n",
+                          bomb.string()}});
+    const auto error = support::error_of([&] {
+        image::install(golden.world,
+                       {.base = golden.named("golden"), .name = "x", .tars = {bomb.string()}});
+    });
+    REQUIRE(error.has_value());
+    CHECK(error->message().find("no room in the image for /zeros") != std::string::npos);
+    CHECK(golden.names().size() == 1);
+}
+
+TEST_CASE(
+    "names of any bytes, of 255 of them, and links that lead out of the image are kept as they are")
+{
+    Golden golden;
+    const auto inside = golden.folder.path() / "in";
+    fs::create_directories(inside / "names");
+    const std::vector<std::string> names = {
+        std::string(255, 'n'), "new\nline", "\xff\xfe not utf-8", " ", "-rf", "\\", "tab\there"};
+    for (const std::string& name : names) {
+        write_file(inside / "names" / name, name);
+    }
+    fs::create_symlink("../../../../../../etc/passwd", inside / "names/out");
+    const auto tar = golden.folder.path() / "names.tar";
+    run_checked({.argv = {"tar", "-C", inside.string(), "-cf", tar.string(), "."}});
+    const auto change = image::install(
+        golden.world, {.base = golden.named("golden"), .name = "t", .tars = {tar.string()}});
+    const auto tree = golden.open("t");
+    for (const std::string& name : names) {
+        CHECK(tree->read_all("/names/" + name, 1000) == name);
+    }
+    CHECK(tree->read_all("/names/out", 1000).starts_with("root:x:0:0::/root:/bin/sh\nshop"));
+    CHECK(change.image.installed[0]["files"].size() == names.size() + 1);
+    // Files that go through the link stay in the image too.
+    const auto source = golden.folder.path() / "source";
+    write_file(source, "x");
+    image::install(golden.world,
+                   {.base = golden.named("t"),
+                    .name = "u",
+                    .files = {{.source = source, .target = "/names/out", .mode = std::nullopt}}});
+    CHECK(golden.open("u")->look("/names/out")->kind == volume::NodeKind::file);
+}

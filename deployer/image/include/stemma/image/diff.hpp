@@ -4,6 +4,7 @@
 #include "stemma/core/json.hpp"
 #include "stemma/volume/filesystem.hpp"
 #include "stemma/volume/partition.hpp"
+#include "stemma/volume/volume.hpp"
 
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@
 
 namespace stemma::image {
 
-enum class DifferenceKind { partition, kernel, package, file };
+enum class DifferenceKind { partition, boot, kernel, package, file };
 enum class DifferenceChange { added, removed, changed };
 std::string_view to_string(DifferenceKind kind) noexcept;
 std::string_view to_string(DifferenceChange change) noexcept;
@@ -35,7 +36,8 @@ struct DiffResult {
     std::vector<std::string> damage;     ///< what could not be read, in either
 };
 
-/// Compares two file trees: packages with versions, kernels, files with content and metadata.
+/// Compares two file trees: the boot loader's entries (GRUB, systemd-boot), kernels, packages with
+/// versions, files with content and metadata.
 /// Access and change times and inode numbers are left out: they say nothing about a system.
 /// cost  every file of equal size is read in both trees
 DiffResult compare_trees(volume::Filesystem& before,
@@ -46,6 +48,10 @@ DiffResult compare_trees(volume::Filesystem& before,
 /// Compares two partition tables, added in front of a result by the caller.
 std::vector<Difference> compare_tables(const volume::PartitionTable& before,
                                        const volume::PartitionTable& after);
+
+/// Compares what the machine's firmware starts from two disks: the boot code in the first sector,
+/// and the area in which GRUB keeps its core behind an MBR.
+std::vector<Difference> compare_boot_code(volume::Volume& before, volume::Volume& after);
 
 /// Lines of a unified comparison of two texts with three lines of context; empty when they are
 /// equal, nullopt when one is no text or longer than 1 MiB.

@@ -26,6 +26,7 @@ struct World {
     std::filesystem::path folder;             ///< <digest>.qcow2 files; made when missing
     std::vector<std::filesystem::path> allow; ///< more folders for backing files
     std::optional<Time> epoch = std::nullopt; ///< SOURCE_DATE_EPOCH
+    std::filesystem::path cache{}; ///< what is fetched once, such as the appliance's kernel
 };
 
 /// An image as a command names it: a recorded one, or a file that nobody recorded.
@@ -69,6 +70,7 @@ struct InstallRequest {
     std::vector<std::string> debs{};
     std::vector<FileInstall> files{};
     std::vector<std::string> tars{};
+    std::vector<std::string> diffs{}; ///< unified comparisons of text files, applied last
     Mode mode = Mode::extract;
     bool dry_run = false;
 };
@@ -79,13 +81,38 @@ struct InstallRequest {
 /// throws  conflict: dpkg would refuse (all reasons in the message); corrupt; unsupported; io
 Change install(World& world, const InstallRequest& request);
 
+struct PatchRequest {
+    Selected base;
+    std::string name; ///< of the new version
+    /// Files, told by their content: block deltas (made by make_delta(), alone, in the order of
+    /// their versions), Debian packages, tar archives, unified comparisons of text; and single
+    /// files as "SRC:DST[:MODE]" in `files`.
+    std::vector<std::string> patches{};
+    std::vector<FileInstall> files{};
+    Mode mode = Mode::extract;
+    bool dry_run = false;
+};
+
+/// Makes a new image version from patches of any kind. A block delta gives exactly the digest that
+/// it promises, or nothing.
+/// throws  as install(); usage: a block delta together with others; corrupt: the delta is for
+///         another image
+Change patch(World& world, const PatchRequest& request);
+
 struct RemoveRequest {
     Selected base;
     std::string name;
-    std::vector<std::string> packages{}; ///< names of Debian packages
+    std::vector<std::string> packages{}; ///< names of Debian packages, in any order
     std::vector<std::string> files{};    ///< paths
+    std::vector<std::string> tars{};     ///< archives by the file name or sha256 of their record
+    Mode mode = Mode::extract;           ///< of packages
     bool dry_run = false;
 };
+
+/// Makes a new image version without packages, archives or files. Archives, and files that an
+/// install put, give way to exactly what was there before them, as the version before has it.
+/// throws  conflict: others need a package, or files were changed since; not_found; unsupported: a
+///         script would have to run in the mode "extract"
 Change remove(World& world, const RemoveRequest& request);
 
 /// Writes an image's content to a new file, complete in itself.

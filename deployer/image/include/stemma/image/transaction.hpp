@@ -8,7 +8,9 @@
 #include "stemma/volume/volume.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,11 +43,13 @@ void clean_stale(const std::filesystem::path& folder, Log& log);
 class Transaction {
 public:
     /// folder  where the store's images lie (<digest>.qcow2); the base must lie in it
+    /// size    virtual bytes of the new version; nullopt: as the base has
     /// throws  conflict: the base is in use for writing; not_found; corrupt
     Transaction(const std::filesystem::path& folder,
                 const std::filesystem::path& base,
                 volume::ContainerFormat format,
-                Log& log);
+                Log& log,
+                std::optional<std::uint64_t> size = std::nullopt);
     ~Transaction();
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
@@ -59,10 +63,18 @@ public:
         std::uint64_t size = 0;     ///< virtual bytes
         bool existed = false;       ///< the folder had this content already
     };
+    /// Lends the overlay's file to a program that opens it itself, such as a VM; disk() is another
+    /// object afterwards.
+    void lend(const std::function<void(const std::filesystem::path& file)>& work);
+
     /// Flushes, digests the whole virtual disk, and publishes. Callable once.
-    Published commit();
+    /// expected  what the digest must be
+    /// throws    corrupt: it is another; nothing is published then
+    Published commit(const std::optional<Digest>& expected = std::nullopt);
 
 private:
+    void open();
+
     std::filesystem::path folder_;
     WorkFile file_;
     std::unique_ptr<volume::Volume> disk_;
