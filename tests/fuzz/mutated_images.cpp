@@ -168,7 +168,7 @@ int run_kind(const std::string& kind, int count, const fs::path& data)
     for (int round = 0; round < count; ++round) {
         auto damaged = content;
         // Half of them near the front, where the tables are.
-        for (unsigned edits = 1 + random() % 12; edits > 0; --edits) {
+        for (auto edits = 1 + random() % 12; edits > 0; --edits) {
             const std::size_t share = round % 2 == 0 ? places.size() : places.size() / 20 + 1;
             damaged[places[random() % share]] = static_cast<char>(random());
         }

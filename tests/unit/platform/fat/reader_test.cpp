@@ -177,7 +177,8 @@ TEST_CASE("a FAT image with any bytes changed is read or refused, and ends")
         copy_in(image, folder.path());
         const auto content = read_file(image);
         std::mt19937 random(7);
-        for (int round = 0; round < 150; ++round) {
+        const int rounds = size.bits == "12" ? 150 : 12; // each copies the whole disk
+        for (int round = 0; round < rounds; ++round) {
             auto volume = support::load(image);
             for (int i = 0; i < 8; ++i) {
                 const std::array<std::byte, 1> byte = {static_cast<std::byte>(random())};

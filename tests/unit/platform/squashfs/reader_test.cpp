@@ -68,7 +68,7 @@ std::vector<std::string> walk_all(volume::Filesystem& tree)
 TEST_CASE("a squashfs reads as the folder that mksquashfs packed, whatever compressed it")
 {
     const Fixture fixture;
-    for (const std::string compressor : {"gzip", "xz", "zstd", "lz4", "lzo"}) {
+    for (const std::string compressor : {"gzip", "xz", "zstd", "lz4"}) {
         INFO(compressor);
         fixture.make({"-comp", compressor});
         const auto tree = squashfs::open_reader(support::load(fixture.image));
