@@ -443,6 +443,9 @@ Container inspect_container(const fs::path& path, ContainerFormat format)
         inspect_vdi(file, container);
         break;
     }
+    if (container.virtual_size > most_virtual) {
+        refuse(container, "its size is absurd");
+    }
     return container;
 }
 
