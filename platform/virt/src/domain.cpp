@@ -121,15 +121,11 @@ std::string_view to_string(DomainState state) noexcept
     return "unknown";
 }
 
-Domain::Domain(std::shared_ptr<_virConnect> connection, _virDomain* owned) noexcept
+Domain::Domain(std::shared_ptr<_virConnect> connection, _virDomain* owned)
     : connection_(std::move(connection)),
-      handle_(owned, [](virDomainPtr domain) { virDomainFree(domain); })
+      handle_(owned, [](virDomainPtr domain) { virDomainFree(domain); }),
+      name_(virDomainGetName(owned))
 {
-}
-
-std::string Domain::name() const
-{
-    return virDomainGetName(raw());
 }
 
 std::string Domain::uuid() const

@@ -125,16 +125,11 @@ define_pool(const Connection& connection, const std::string& folder, const std::
 
 } // namespace
 
-StorageVolume::StorageVolume(std::shared_ptr<_virConnect> connection,
-                             _virStorageVol* owned) noexcept
+StorageVolume::StorageVolume(std::shared_ptr<_virConnect> connection, _virStorageVol* owned)
     : connection_(std::move(connection)),
-      handle_(owned, [](virStorageVolPtr volume) { virStorageVolFree(volume); })
+      handle_(owned, [](virStorageVolPtr volume) { virStorageVolFree(volume); }),
+      name_(virStorageVolGetName(owned))
 {
-}
-
-std::string StorageVolume::name() const
-{
-    return virStorageVolGetName(raw());
 }
 
 std::string StorageVolume::path() const
@@ -220,7 +215,8 @@ void StorageVolume::remove() const
 
 StoragePool::StoragePool(std::shared_ptr<_virConnect> connection, _virStoragePool* owned)
     : connection_(std::move(connection)),
-      handle_(owned, [](virStoragePoolPtr pool) { virStoragePoolFree(pool); })
+      handle_(owned, [](virStoragePoolPtr pool) { virStoragePoolFree(pool); }),
+      name_(virStoragePoolGetName(owned))
 {
     const auto root = parse_xml(pool_xml(handle_.get()), "XML of a storage pool");
     const auto type = root.attribute("type");
@@ -278,11 +274,6 @@ StoragePool StoragePool::ensure(const Connection& connection,
     }
     made.start_if_stopped();
     return made;
-}
-
-std::string StoragePool::name() const
-{
-    return virStoragePoolGetName(handle_.get());
 }
 
 void StoragePool::start_if_stopped() const

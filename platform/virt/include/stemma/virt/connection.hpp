@@ -41,9 +41,9 @@ struct DomainStatus {
 /// One domain of a connection. Owns its handle; keeps the connection alive.
 class Domain {
 public:
-    Domain(std::shared_ptr<_virConnect> connection, _virDomain* owned) noexcept;
+    Domain(std::shared_ptr<_virConnect> connection, _virDomain* owned);
 
-    [[nodiscard]] std::string name() const;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] std::string uuid() const;
     /// URI of the connection that it was found over.
     [[nodiscard]] std::string host_uri() const;
@@ -86,6 +86,7 @@ public:
 private:
     std::shared_ptr<_virConnect> connection_;
     std::shared_ptr<_virDomain> handle_;
+    std::string name_; // kept: asking libvirt for it would reset the error that a message is about
 };
 
 struct HostFacts {

@@ -35,9 +35,9 @@ struct VolumeFacts {
 /// Handle of one file of a pool.
 class StorageVolume {
 public:
-    StorageVolume(std::shared_ptr<_virConnect> connection, _virStorageVol* owned) noexcept;
+    StorageVolume(std::shared_ptr<_virConnect> connection, _virStorageVol* owned);
 
-    [[nodiscard]] std::string name() const;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] std::string path() const;
     /// Asks the host, which looks at the file again. throws  not_found: it is gone
     [[nodiscard]] VolumeFacts facts() const;
@@ -62,6 +62,7 @@ public:
 private:
     std::shared_ptr<_virConnect> connection_;
     std::shared_ptr<_virStorageVol> handle_;
+    std::string name_; // kept: asking libvirt for it would reset the error that a message is about
 };
 
 /// What a new volume is to be.
@@ -84,7 +85,7 @@ public:
     static StoragePool
     ensure(const Connection& connection, const std::string& folder, const std::string& name);
 
-    [[nodiscard]] std::string name() const;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
     [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
     /// throws  io: fewer bytes than that are free on the pool's file system
@@ -106,6 +107,7 @@ private:
 
     std::shared_ptr<_virConnect> connection_;
     std::shared_ptr<_virStoragePool> handle_;
+    std::string name_;
     std::string folder_;
 };
 
