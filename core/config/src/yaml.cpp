@@ -6,8 +6,11 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+
+#include "value.hpp"
 
 namespace stemma::config {
 
@@ -18,24 +21,10 @@ constexpr std::size_t largest = std::size_t{1} << 20U;
 /// Aliases can multiply a small file into a huge tree ("billion laughs").
 constexpr std::size_t most_nodes = 200'000;
 
-} // namespace
-
-/// Our own copy of the tree: a YAML::Node is an alias with shared mutable state.
-struct Node::Value {
-    enum class Kind { null, scalar, list, map } kind = Kind::null;
-    std::string scalar;
-    std::vector<std::string> keys; ///< of a map; its values are `elements` in the same order
-    std::vector<Value> elements;
-    int line = 0;
-    int column = 0;
-};
-
-struct Node::Document {
-    std::string name;
-    Value root;
-};
-
-namespace {
+Mark mark_of(const YAML::Mark& mark)
+{
+    return {.file = 0, .line = mark.line + 1, .column = mark.column + 1};
+}
 
 struct Converter {
     const std::string& name;
@@ -57,8 +46,7 @@ struct Converter {
             refuse(node.Mark(), "too many values (aliases that multiply?)");
         }
         Value value;
-        value.line = node.Mark().line + 1;
-        value.column = node.Mark().column + 1;
+        value.mark = mark_of(node.Mark());
         if (node.IsScalar()) {
             value.kind = Value::Kind::scalar;
             value.scalar = node.Scalar();
@@ -90,6 +78,7 @@ struct Converter {
                     fmt::format("key '{}' is here twice (first in line {})", key, place->second));
             }
             value.keys.push_back(key);
+            value.key_marks.push_back(mark_of(entry.first.Mark()));
             value.elements.push_back(convert<Value>(entry.second, depth + 1));
         }
     }
@@ -103,8 +92,8 @@ Node Node::parse(std::string_view text, std::string name)
         throw Error(ErrorCode::config, fmt::format("{}: larger than {} bytes", name, largest));
     }
     auto document = std::make_shared<Document>();
-    document->name = std::move(name);
-    Converter converter{document->name};
+    document->names.push_back(std::move(name));
+    Converter converter{document->names.front()};
     try {
         document->root = converter.convert<Value>(YAML::Load(std::string(text)), 0);
     } catch (const YAML::Exception& failure) {
@@ -289,18 +278,27 @@ std::string Node::one_of(const std::vector<std::string>& choices) const
 
 void Node::allow_only(const std::vector<std::string>& known) const
 {
-    for (const auto& [key, node] : members()) {
-        bool found = false;
-        for (const auto& name : known) {
-            found = found || name == key;
-        }
-        if (!found) {
+    (void)members(); // refuses what is no map
+    for (const auto& key : value_->keys) {
+        if (std::ranges::find(known, key) == known.end()) {
             const auto near = nearest(key, known);
-            node.refuse(fmt::format("unknown key '{}'", printable(key)),
-                        near ? fmt::format("did you mean '{}'?", *near)
-                             : fmt::format("known keys here: {}", join(known, ", ")));
+            refuse_key(key,
+                       fmt::format("unknown key '{}'", printable(key)),
+                       near ? fmt::format("did you mean '{}'?", *near)
+                            : fmt::format("known keys here: {}", join(known, ", ")));
         }
     }
+}
+
+void Node::refuse_key(std::string_view key, std::string_view message, std::string hint) const
+{
+    const auto found = std::ranges::find(value_->keys, key);
+    const auto& mark =
+        found == value_->keys.end()
+            ? value_->mark
+            : value_->key_marks[static_cast<std::size_t>(found - value_->keys.begin())];
+    throw Error(
+        ErrorCode::config, fmt::format("{}: {}", document_->place(mark), message), std::move(hint));
 }
 
 void Node::refuse(std::string_view message, std::string hint) const
@@ -308,19 +306,24 @@ void Node::refuse(std::string_view message, std::string hint) const
     throw Error(ErrorCode::config, fmt::format("{}: {}", place(), message), std::move(hint));
 }
 
+std::string Node::Document::place(const Mark& mark) const
+{
+    return fmt::format("{}:{}:{}", names.at(mark.file), mark.line, mark.column);
+}
+
 std::string Node::place() const
 {
-    return fmt::format("{}:{}:{}", document_->name, value_->line, value_->column);
+    return document_->place(value_->mark);
 }
 
 int Node::line() const
 {
-    return value_->line;
+    return value_->mark.line;
 }
 
 std::filesystem::path Node::folder() const
 {
-    return std::filesystem::path(document_->name).parent_path();
+    return std::filesystem::path(document_->names.at(value_->mark.file)).parent_path();
 }
 
 } // namespace stemma::config

@@ -67,7 +67,7 @@ budget: { features: 10, file_mib: 2, seconds: 5 }
 TEST_CASE("a wrong definition is refused with line, column and the nearest word")
 {
     const std::pair<std::string, std::string> cases[] = {
-        {"version: 1\nname: x\nfile: []\n", "d.yaml:3:7: unknown key 'file'"},
+        {"version: 1\nname: x\nfile: []\n", "d.yaml:3:1: unknown key 'file'"},
         {"version: 2\nname: x\n", "d.yaml:1:10: 2 is outside"},
         {"name: x\n", "'version' is missing"},
         {"version: 1\nname: x\nfiles:\n  - paths: [\"etc/**\"]\n", "d.yaml:4:13: the pattern"},

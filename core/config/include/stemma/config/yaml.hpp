@@ -17,10 +17,21 @@ namespace stemma::config {
 /// an Error(config) that reads "FILE:LINE:COLUMN: …". Cheap to copy; keeps the document alive.
 class Node {
 public:
+    using Variables = std::map<std::string, std::string>;
+
     /// name  what the messages call the text (the file's path)
     /// throws  config: not YAML, an anchor cycle, deeper than 64 levels, over 1 MiB, or a key twice
     static Node parse(std::string_view text, std::string name);
     static Node load(const std::filesystem::path& path);
+
+    /// This with `over` on top: maps are joined key by key, lists whose elements all have a `name`
+    /// element by element, and everything else is replaced. Every value keeps the place, and the
+    /// folder, of the file that it came from.
+    [[nodiscard]] Node overlaid_by(const Node& over) const;
+    /// This with each ${NAME} in its values (not in its keys) replaced; once, so that a value may
+    /// contain anything.
+    /// throws  config: a name that has no value, with the nearest one that has
+    [[nodiscard]] Node with_variables(const Variables& variables) const;
 
     [[nodiscard]] bool is_null() const;
     [[nodiscard]] bool is_map() const;
@@ -48,11 +59,14 @@ public:
     /// One of `choices`; throws with the nearest one named.
     [[nodiscard]] std::string one_of(const std::vector<std::string>& choices) const;
 
-    /// Refuses every key of this map that is not in `known`, with line and nearest name.
+    /// Refuses every key of this map that is not in `known`, with its place and the nearest name.
     void allow_only(const std::vector<std::string>& known) const;
 
     /// throws Error(config) "FILE:LINE:COLUMN: <message>".
     [[noreturn]] void refuse(std::string_view message, std::string hint = {}) const;
+    /// The same with the place of a key of this map.
+    [[noreturn]] void
+    refuse_key(std::string_view key, std::string_view message, std::string hint = {}) const;
     /// "FILE:LINE:COLUMN"
     [[nodiscard]] std::string place() const;
     [[nodiscard]] int line() const; ///< from 1
@@ -62,6 +76,7 @@ public:
 private:
     struct Document;
     struct Value;
+    struct Trees;
     Node(std::shared_ptr<const Document> document, const Value* value)
         : document_(std::move(document)), value_(value)
     {
