@@ -4,6 +4,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -28,7 +29,7 @@ std::string_view running_reason(int reason) noexcept
     case VIR_DOMAIN_RUNNING_RESTORED:
         return "restored";
     case VIR_DOMAIN_RUNNING_FROM_SNAPSHOT:
-        return "from snapshot";
+        return reverted_reason;
     case VIR_DOMAIN_RUNNING_UNPAUSED:
         return "resumed";
     default:
@@ -43,16 +44,16 @@ std::string_view stopped_reason(int reason) noexcept
         return "powered off";
     case VIR_DOMAIN_SHUTOFF_DESTROYED:
         return "destroyed";
-    case VIR_DOMAIN_SHUTOFF_CRASHED:
-        return "panicked";
+    case VIR_DOMAIN_SHUTOFF_CRASHED: // of both; only the event at the time told which
+        return "panicked, or its hypervisor was killed";
     case VIR_DOMAIN_SHUTOFF_MIGRATED:
-        return "migrated away";
+        return migrated_away_reason;
     case VIR_DOMAIN_SHUTOFF_SAVED:
         return "saved";
     case VIR_DOMAIN_SHUTOFF_FAILED:
         return "hypervisor died";
     case VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT:
-        return "from snapshot";
+        return reverted_reason;
     default:
         return "never started since the host came up";
     }
@@ -223,6 +224,38 @@ void Domain::resume() const
     if (virDomainResume(raw()) != 0) {
         throw last_error("resume " + name());
     }
+}
+
+void Domain::set_metadata(const std::string& element, const char* prefix, const char* space) const
+{
+    if (virDomainSetMetadata(raw(),
+                             VIR_DOMAIN_METADATA_ELEMENT,
+                             element.c_str(),
+                             prefix,
+                             space,
+                             VIR_DOMAIN_AFFECT_CONFIG) != 0) {
+        throw last_error("mark " + name());
+    }
+}
+
+std::vector<std::string> Domain::snapshots() const
+{
+    virDomainSnapshotPtr* list = nullptr;
+    const int count = virDomainListAllSnapshots(raw(), &list, 0);
+    if (count < 0) {
+        if (virGetLastErrorCode() == VIR_ERR_NO_SUPPORT) {
+            return {};
+        }
+        throw last_error("list the snapshots of " + name());
+    }
+    std::vector<std::string> names;
+    for (int i = 0; i < count; ++i) {
+        names.emplace_back(virDomainSnapshotGetName(list[i]));
+        virDomainSnapshotFree(list[i]);
+    }
+    std::free(list); // NOLINT(cppcoreguidelines-no-malloc): libvirt's allocation
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 void Domain::begin_backup(const std::string& backup_xml,

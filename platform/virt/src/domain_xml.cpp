@@ -1,5 +1,6 @@
 #include "stemma/virt/domain_xml.hpp"
 
+#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/virt/xml.hpp"
@@ -52,7 +53,36 @@ InterfaceInfo interface_of(const XmlElement& interface)
     return info;
 }
 
+/// Lengths before texts: no two trees give the same bytes.
+void flatten(const XmlElement& element, std::string& bytes)
+{
+    const auto put = [&](std::string_view text) {
+        bytes += fmt::format("{}:{}", text.size(), text);
+    };
+    put(element.name);
+    bytes += fmt::format("{}a", element.attributes.size());
+    for (const auto& [name, value] : element.attributes) {
+        put(name);
+        put(value);
+    }
+    put(trim(element.text));
+    bytes += fmt::format("{}c", element.children.size());
+    for (const auto& child : element.children) {
+        flatten(child, bytes);
+    }
+}
+
 } // namespace
+
+std::string definition_digest(const std::string& xml)
+{
+    auto root = parse_xml(xml, "domain XML");
+    root.attributes.erase("id");
+    std::erase_if(root.children, [](const XmlElement& child) { return child.name == "metadata"; });
+    std::string bytes;
+    flatten(root, bytes);
+    return sha256(bytes).hex();
+}
 
 DomainDescription describe_domain(const std::string& xml)
 {

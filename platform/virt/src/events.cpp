@@ -20,11 +20,98 @@ void forget_target(void* data)
     delete static_cast<Target*>(data); // NOLINT(cppcoreguidelines-owning-memory): libvirt owned it
 }
 
-void tell(void* data, HostEvent::What what, virDomainPtr domain) noexcept
+std::string_view start_reason(int detail) noexcept
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_STARTED_MIGRATED:
+        return "migrated";
+    case VIR_DOMAIN_EVENT_STARTED_RESTORED:
+        return "restored";
+    case VIR_DOMAIN_EVENT_STARTED_FROM_SNAPSHOT:
+        return reverted_reason;
+    default:
+        return "booted";
+    }
+}
+
+std::string_view resume_reason(int detail) noexcept
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_RESUMED_MIGRATED:
+        return "migrated";
+    case VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT:
+        return reverted_reason;
+    default:
+        return "resumed";
+    }
+}
+
+std::string_view suspend_reason(int detail) noexcept
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_SUSPENDED_IOERROR:
+        return "a disk failed, or its host's file system is full";
+    case VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG:
+        return "watchdog";
+    case VIR_DOMAIN_EVENT_SUSPENDED_FROM_SNAPSHOT:
+        return reverted_reason;
+    default:
+        return "paused";
+    }
+}
+
+std::string_view stop_reason(int detail) noexcept
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+        return "destroyed";
+    case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+        return "panicked";
+    case VIR_DOMAIN_EVENT_STOPPED_MIGRATED:
+        return migrated_away_reason;
+    case VIR_DOMAIN_EVENT_STOPPED_SAVED:
+        return "saved";
+    case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+        return "hypervisor died";
+    case VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT:
+        return reverted_reason;
+    default:
+        return "powered off";
+    }
+}
+
+/// nullopt for events that are no change of state (defined, undefined, being shut down), or that
+/// belong to a migration under way.
+std::optional<DomainStatus> status_after(int event, int detail)
+{
+    switch (event) {
+    case VIR_DOMAIN_EVENT_STARTED:
+        return DomainStatus{DomainState::running, std::string(start_reason(detail))};
+    case VIR_DOMAIN_EVENT_RESUMED:
+        return DomainStatus{DomainState::running, std::string(resume_reason(detail))};
+    case VIR_DOMAIN_EVENT_SUSPENDED:
+        if (detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED) {
+            return std::nullopt;
+        }
+        return DomainStatus{DomainState::paused, std::string(suspend_reason(detail))};
+    case VIR_DOMAIN_EVENT_STOPPED:
+        return DomainStatus{DomainState::stopped, std::string(stop_reason(detail))};
+    case VIR_DOMAIN_EVENT_CRASHED:
+        return DomainStatus{DomainState::crashed, "panicked"};
+    default:
+        return std::nullopt;
+    }
+}
+
+void tell(void* data,
+          HostEvent::What what,
+          virDomainPtr domain,
+          std::optional<DomainStatus> status = std::nullopt) noexcept
 {
     try {
         const auto* target = static_cast<const Target*>(data);
-        HostEvent event{.what = what, .source = target->source, .uuid = {}};
+        HostEvent event{
+            .what = what, .source = target->source, .uuid = {}, .status = std::move(status)};
         std::array<char, VIR_UUID_STRING_BUFLEN> uuid{};
         if (domain != nullptr && virDomainGetUUIDString(domain, uuid.data()) == 0) {
             event.uuid = uuid.data();
@@ -36,9 +123,9 @@ void tell(void* data, HostEvent::What what, virDomainPtr domain) noexcept
 }
 
 int on_lifecycle(
-    virConnectPtr /*connection*/, virDomainPtr domain, int /*event*/, int /*detail*/, void* data)
+    virConnectPtr /*connection*/, virDomainPtr domain, int event, int detail, void* data) noexcept
 {
-    tell(data, HostEvent::What::changed, domain);
+    tell(data, HostEvent::What::changed, domain, status_after(event, detail));
     return 0;
 }
 

@@ -37,6 +37,9 @@ struct DomainStatus {
     DomainState state = DomainState::unknown;
     std::string reason; ///< libvirt's, in its words: "booted", "destroyed", "crashed", …
 };
+/// Reasons that decide something.
+inline constexpr std::string_view reverted_reason = "reverted to a snapshot";
+inline constexpr std::string_view migrated_away_reason = "migrated away";
 
 /// One domain of a connection. Owns its handle; keeps the connection alive.
 class Domain {
@@ -63,6 +66,11 @@ public:
     void undefine() const;
     void suspend() const;
     void resume() const;
+    /// Replaces the element of namespace `space` in the metadata of what the next start will use.
+    /// The element has no prefix of its own; it gets `prefix`.
+    void set_metadata(const std::string& element, const char* prefix, const char* space) const;
+    /// Names of the snapshots that libvirt keeps, in order.
+    [[nodiscard]] std::vector<std::string> snapshots() const;
 
     /// Pull or push backup (virDomainBackupBegin); checkpoint_xml may be empty.
     /// reuse_files  the scratch or target files are there already, with format and size

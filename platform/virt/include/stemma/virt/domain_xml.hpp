@@ -48,6 +48,11 @@ struct DomainDescription {
 /// Namespace of the metadata element <stemma:vm release= image= spec= />.
 inline constexpr const char* metadata_space = "https://stemma.dev/ns/vm/1";
 
+/// sha256 of a domain's XML without its metadata, its id and the blanks between elements: equal as
+/// long as nobody changed the definition.
+/// throws  corrupt
+std::string definition_digest(const std::string& xml);
+
 /// throws  corrupt: not a domain's XML
 DomainDescription describe_domain(const std::string& xml);
 

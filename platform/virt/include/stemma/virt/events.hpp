@@ -23,6 +23,9 @@ struct HostEvent {
     What what = What::changed;
     std::string source; ///< the subscription's name
     std::string uuid;   ///< empty for lost
+    /// For `changed`: the state that the domain went into, and why: more than a later look can tell
+    /// (a panic and a killed hypervisor look alike afterwards). nullopt: look.
+    std::optional<DomainStatus> status = std::nullopt;
 };
 
 /// Where events of many connections arrive. Safe for several threads.
