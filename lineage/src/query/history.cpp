@@ -161,7 +161,11 @@ std::string image_detail(const Json& body)
 std::string vm_detail(const std::string& kind, const Json& body)
 {
     if (kind == "vm.deployed") {
-        return fmt::format("image {} on {}", short_digest(word(body, "image")), word(body, "host"));
+        const auto image = word(body, "image");
+        return fmt::format("image {} on {}{}",
+                           image.empty() ? "unknown" : short_digest(image),
+                           word(body, "host"),
+                           word(body, "adopted") == "true" ? ", adopted" : "");
     }
     if (kind == "vm.state") {
         return with_reason(fmt::format("{} on {}", word(body, "state"), word(body, "host")), body);
@@ -212,7 +216,10 @@ std::string detail_of(const std::string& kind, const Json& body)
         for (const auto& argument : body.value("command", Json::array())) {
             text += " " + (argument.is_string() ? argument.get<std::string>() : argument.dump());
         }
-        return text;
+        if (const auto exit = word(body, "exit"); !exit.empty()) {
+            text += " → " + exit;
+        }
+        return with_reason(text, body);
     }
     return with_reason(word(body, kind == "host.added" ? "uri" : "state"), body);
 }

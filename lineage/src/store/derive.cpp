@@ -55,25 +55,17 @@ void derive_action(Store::Impl& store, const Placed& placed)
 
 using Deriver = void (*)(Store::Impl&, const Placed&);
 
-constexpr std::array<std::pair<std::string_view, Deriver>, 19> derivers = {{
-    {"build.recorded", derive_build},
-    {"package.packed", derive_package},
-    {"image.created", derive_image},
-    {"image.retired", derive_image},
-    {"host.added", derive_host},
-    {"host.state", derive_host},
-    {"host.removed", derive_host},
-    {"release.step", derive_release},
-    {"release.applied", derive_release},
-    {"release.retired", derive_release},
-    {"vm.deployed", derive_vm},
-    {"vm.state", derive_vm},
-    {"vm.verified", derive_vm},
-    {"vm.migrated", derive_vm},
-    {"vm.retired", derive_vm},
-    {"vm.changed", derive_vm},
-    {"snapshot.taken", derive_snapshot},
-    {"channel.set", derive_channel},
+constexpr std::array<std::pair<std::string_view, Deriver>, 21> derivers = {{
+    {"build.recorded", derive_build},    {"package.packed", derive_package},
+    {"image.created", derive_image},     {"image.retired", derive_image},
+    {"host.added", derive_host},         {"host.state", derive_host},
+    {"host.removed", derive_host},       {"release.step", derive_release},
+    {"release.applied", derive_release}, {"release.paused", derive_release},
+    {"release.resumed", derive_release}, {"release.retired", derive_release},
+    {"vm.deployed", derive_vm},          {"vm.state", derive_vm},
+    {"vm.verified", derive_vm},          {"vm.migrated", derive_vm},
+    {"vm.retired", derive_vm},           {"vm.changed", derive_vm},
+    {"snapshot.taken", derive_snapshot}, {"channel.set", derive_channel},
     {"action.run", derive_action},
 }};
 
