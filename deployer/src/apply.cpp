@@ -1,6 +1,7 @@
 #include "stemma/deployer/apply.hpp"
 
 #include "stemma/core/uuid.hpp"
+#include "stemma/deployer/decommission.hpp"
 
 #include <algorithm>
 #include <thread>
@@ -15,6 +16,8 @@ using std::chrono::steady_clock;
 constexpr auto check_pause = 500ms;
 /// How long a helper is waited for before its VM is looked at again.
 constexpr auto boot_round = 10s;
+/// How often a paused rollout looks whether it may go on.
+constexpr auto pause_round = 500ms;
 
 bool all_good(const std::vector<CheckResult>& checks)
 {
@@ -206,14 +209,16 @@ void Applier::retire(const PlannedVm& vm)
 {
     auto& host = host_of(vm);
     step(vm, "retire", [&] {
-        host.stop(vm.spec.uuid, rollout_.stop_timeout);
-        host.undefine(vm.spec.uuid);
-        for (const auto& path : vm.leftovers) {
-            host.remove_disk(path);
-        }
-        host.forget(vm.spec.name);
+        (void)decommission(host, vm.spec.uuid, vm.spec.name, rollout_.stop_timeout);
     });
     record("vm.retired", {{"uuid", vm.spec.uuid}, {"name", vm.spec.name}, {"reason", vm.reason}});
+}
+
+void Applier::condemn(const PlannedVm& vm, const std::string& why)
+{
+    record_state(vm, condemned_state, vm.reason);
+    world_.log.warning(
+        "{} on {}: {}; it is removed when the host is back", vm.spec.name, vm.spec.host, why);
 }
 
 void Applier::remove_leftovers(const PlannedVm& vm)
@@ -245,41 +250,85 @@ static void attempt(VmResult& result, Log& log, Work&& work)
     }
 }
 
-bool Applier::apply_wave(const Plan& plan, std::size_t wave, ApplyResult& result)
+bool Applier::apply_group(const std::vector<const PlannedVm*>& group,
+                          Activity& activity,
+                          ApplyResult& result)
 {
-    std::vector<std::pair<const PlannedVm*, VmResult>> members;
-    for (const auto& vm : plan.vms) {
-        if (vm.wave == wave && vm.action != Action::keep && vm.action != Action::blocked &&
-            vm.action != Action::retire) {
-            members.emplace_back(
-                &vm, VmResult{.name = vm.spec.name, .host = vm.spec.host, .action = vm.action});
-        }
-    }
-    Activity activity(world_.progress,
-                      wave == 0 ? "deploying the first wave"
-                                : fmt::format("deploying wave {}", wave + 1),
-                      members.size() * 2,
-                      "steps");
+    std::vector<VmResult> outcomes;
     // All are started before any is waited for: their boots overlap.
-    for (auto& member : members) {
-        const auto& vm = *member.first;
-        activity.detail(vm.spec.name);
-        attempt(member.second, world_.log, [&] { prepare(vm); });
+    for (const auto* vm : group) {
+        activity.detail(vm->spec.name);
+        outcomes.push_back({.name = vm->spec.name, .host = vm->spec.host, .action = vm->action});
+        attempt(outcomes.back(), world_.log, [&] { prepare(*vm); });
         activity.advance();
     }
     bool good = true;
-    for (auto& member : members) {
-        const auto& vm = *member.first;
-        auto& outcome = member.second;
-        activity.detail(vm.spec.name);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        auto& outcome = outcomes[i];
+        activity.detail(outcome.name);
         if (outcome.ok) {
-            attempt(outcome, world_.log, [&] { prove(vm, outcome); });
+            attempt(outcome, world_.log, [&] { prove(*group[i], outcome); });
         }
         activity.advance();
+        if (outcome.ok) {
+            world_.log.info("{} on {}: {}, {} checks hold",
+                            outcome.name,
+                            outcome.host,
+                            to_string(outcome.action),
+                            outcome.checks.size());
+        }
         good = good && outcome.ok;
         result.vms.push_back(std::move(outcome));
     }
     return good;
+}
+
+void Applier::wait_while_paused()
+{
+    bool said = false;
+    while (world_.paused && world_.paused()) {
+        if (!said) {
+            said = true;
+            world_.log.warning(
+                "release {}: paused; `stemma release resume {}` lets it go on", release_, release_);
+        }
+        wait(pause_round);
+    }
+}
+
+bool Applier::is_too_late() const
+{
+    return rollout_.deadline.count() != 0 && steady_clock::now() > started_ + rollout_.deadline;
+}
+
+bool Applier::apply_wave(const Plan& plan, std::size_t wave, ApplyResult& result)
+{
+    const auto groups = groups_of_wave(plan, wave, rollout_.max_unavailable);
+    std::size_t members = 0;
+    for (const auto& group : groups) {
+        members += group.size();
+    }
+    Activity activity(world_.progress,
+                      wave == 0 ? "deploying the first wave"
+                                : fmt::format("deploying wave {}", wave + 1),
+                      members * 2,
+                      "steps");
+    for (const auto& group : groups) {
+        wait_while_paused();
+        if (is_too_late()) {
+            const auto& vm = *group.front();
+            result.vms.push_back({.name = vm.spec.name,
+                                  .host = vm.spec.host,
+                                  .action = vm.action,
+                                  .ok = false,
+                                  .error = "not begun: the rollout's deadline is over"});
+            return false;
+        }
+        if (!apply_group(group, activity, result)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void Applier::finish(const Plan& plan, ApplyResult& result)
@@ -287,7 +336,10 @@ void Applier::finish(const Plan& plan, ApplyResult& result)
     for (const auto& vm : plan.vms) {
         VmResult outcome{.name = vm.spec.name, .host = vm.spec.host, .action = vm.action};
         attempt(outcome, world_.log, [&] {
-            if (vm.action == Action::retire) {
+            if (vm.action == Action::retire && !world_.hosts.contains(vm.spec.host)) {
+                condemn(vm, "its host cannot be reached");
+                result.condemned.push_back(vm.spec.name);
+            } else if (vm.action == Action::retire) {
                 retire(vm);
             } else if (vm.action != Action::blocked) {
                 remove_leftovers(vm);
@@ -306,6 +358,7 @@ ApplyResult Applier::apply(const Plan& plan)
     release_ = plan.release;
     version_ = plan.version;
     checks_ = plan.checks_digest;
+    started_ = steady_clock::now();
     ApplyResult result;
     for (std::size_t wave = 0; wave < plan.waves; ++wave) {
         if (wave != 0) {

@@ -1,5 +1,6 @@
-// Pure comparisons: hosts against the lineage, and against what was applied.
+// Hosts against what was applied to them. Pure.
 
+#include "stemma/core/text.hpp"
 #include "stemma/deployer/watch.hpp"
 
 #include <algorithm>
@@ -10,25 +11,32 @@ namespace stemma::deployer {
 
 namespace {
 
-model::EventDraft state_event(const std::string& uuid,
-                              const World::Recorded& vm,
-                              std::string_view state,
-                              std::string_view reason,
-                              Time now)
-{
-    return {.at = now,
-            .kind = "vm.state",
-            .body = {{"uuid", uuid},
-                     {"name", vm.name},
-                     {"host", vm.host},
-                     {"state", state},
-                     {"reason", reason}}};
-}
-
 const ObservedVm* find_vm(const ObservedHost& host, const std::string& uuid)
 {
     const auto found = std::ranges::find(host.vms, uuid, &ObservedVm::uuid);
     return found == host.vms.end() ? nullptr : &*found;
+}
+
+std::size_t count_of_disks(const VmSpec& spec)
+{
+    return 1 + spec.data_disks.size() + (spec.seed ? 1 : 0);
+}
+
+/// What is wrong with a VM's disks, in words; empty when nothing is.
+std::string other_disks(const VmSpec& spec, const ObservedVm& vm)
+{
+    if (vm.disks.size() != count_of_disks(spec)) {
+        return fmt::format("{} disks: {}", vm.disks.size(), join(vm.disks, ", "));
+    }
+    if (!vm.live_disks.empty() && vm.live_disks != vm.disks) {
+        return "now " + join(vm.live_disks, ", ");
+    }
+    for (std::size_t i = 0; i < spec.data_disks.size() && i + 1 < vm.disks.size(); ++i) {
+        if (!vm.disks[i + 1].ends_with("/data-" + spec.data_disks[i].name + ".qcow2")) {
+            return "in place of data disk " + spec.data_disks[i].name + ": " + vm.disks[i + 1];
+        }
+    }
+    return {};
 }
 
 /// How the VM that was found differs from its spec.
@@ -59,41 +67,37 @@ void compare(const VmSpec& spec, const ObservedVm& vm, std::vector<Drift>& drift
     if (vm.vcpus != spec.vcpus) {
         differs("vcpus", std::to_string(spec.vcpus), std::to_string(vm.vcpus));
     }
-    const auto disks = 1 + spec.data_disks.size();
-    if (vm.disks.size() != disks) {
-        differs("disks", fmt::format("{}", disks), fmt::format("{}", vm.disks.size()));
+    if (vm.edited) {
+        differs("edited", "the definition that was made", "changed by others");
+    }
+    if (const auto actual = other_disks(spec, vm); !actual.empty()) {
+        differs("disks", fmt::format("{} disks of ours", count_of_disks(spec)), actual);
+    }
+    for (const auto& snapshot : vm.snapshots) {
+        differs("snapshot", "none", snapshot);
+    }
+}
+
+void compare_base(const VmSpec& spec, const ObservedHost& host, std::vector<Drift>& drift)
+{
+    if (std::ranges::find(host.changed_bases, spec.image.digest) != host.changed_bases.end()) {
+        drift.push_back({.host = host.name,
+                         .vm = spec.name,
+                         .kind = "base",
+                         .expected = spec.image.digest,
+                         .actual = "somebody wrote to the base image since it was proven"});
     }
 }
 
 } // namespace
 
-std::vector<model::EventDraft>
-reconcile(const ObservedHost& host, const RecordedVms& recorded, Time now)
-{
-    std::vector<model::EventDraft> drafts;
-    for (const auto& [uuid, vm] : recorded) {
-        if (vm.host != host.name) {
-            continue;
-        }
-        const auto* seen = find_vm(host, uuid);
-        const std::string state = seen == nullptr ? "unknown" : seen->state;
-        if (state == vm.state) {
-            continue;
-        }
-        const std::string reason = !host.reachable   ? "host cannot be reached: " + host.error
-                                   : seen == nullptr ? "its host does not have it any more"
-                                                     : seen->reason;
-        drafts.push_back(state_event(uuid, vm, state, reason, now));
-    }
-    return drafts;
-}
-
 std::vector<Drift> find_drift(const std::vector<ObservedHost>& hosts,
                               const std::vector<VmSpec>& applied,
-                              bool with_foreign)
+                              bool with_foreign,
+                              const std::set<std::string>& adopted)
 {
     std::vector<Drift> drift;
-    std::set<std::string> known;
+    auto known = adopted;
     for (const auto& spec : applied) {
         known.insert(spec.uuid);
         bool found = false;
@@ -105,6 +109,7 @@ std::vector<Drift> find_drift(const std::vector<ObservedHost>& hosts,
             if (host.name == spec.host) {
                 found = true;
                 compare(spec, *vm, drift);
+                compare_base(spec, host, drift);
             } else {
                 drift.push_back({.host = host.name,
                                  .vm = spec.name,

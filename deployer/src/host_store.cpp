@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 
 /// A socket's path is at most 107 bytes; "run/" and a UUID take 41 of them.
 constexpr std::size_t max_folder = 64;
+constexpr std::string_view console_name = "console.log";
 
 fs::path part_of(const fs::path& path)
 {
@@ -63,6 +64,21 @@ void qemu_img_create(const fs::path& path, const std::vector<std::string>& argum
     rename_into_place(part, path);
 }
 
+/// A disk is never made smaller: what is in its last part would be gone.
+void grow(const fs::path& path, std::uint64_t size_mib)
+{
+    const auto now = volume::inspect_container(path, volume::ContainerFormat::qcow2).virtual_size;
+    if (now < size_mib << 20U) {
+        run_checked({.argv = {"qemu-img",
+                              "resize",
+                              "-q",
+                              "-f",
+                              "qcow2",
+                              path.string(),
+                              fmt::format("{}M", size_mib)}});
+    }
+}
+
 /// What must be the same for a proof to hold: nobody wrote to the file, or replaced it.
 Json identity_of(const fs::path& path)
 {
@@ -84,6 +100,25 @@ std::string backing_of(const fs::path& path)
             .backing.value_or(path.string());
     } catch (const Error&) {
         return {};
+    }
+}
+
+fs::path proof_path(const fs::path& base)
+{
+    return fs::path(base).replace_extension(".proof");
+}
+
+/// nullopt when there is none; an unreadable one is none.
+std::optional<Json> read_proof(const fs::path& base)
+{
+    const auto path = proof_path(base);
+    if (!fs::exists(path)) {
+        return std::nullopt;
+    }
+    try {
+        return parse_json(read_file(path, 4096), path.string());
+    } catch (const Error&) {
+        return std::nullopt;
     }
 }
 
@@ -152,13 +187,16 @@ VmPaths FolderStore::paths_of(const VmSpec& spec) const
     for (const auto& disk : spec.data_disks) {
         paths.data_disks.push_back(vm / ("data-" + disk.name + ".qcow2"));
     }
-    paths.console = vm / "console.log";
+    paths.console = vm / console_name;
     paths.channel = folder_ / "run" / spec.uuid;
     if (spec.boot) {
         paths.kernel = folder_ / "boot" / spec.boot->kernel_sha256;
         if (!spec.boot->initrd_sha256.empty()) {
             paths.initrd = folder_ / "boot" / spec.boot->initrd_sha256;
         }
+    }
+    if (spec.seed) {
+        paths.seed = folder_ / "boot" / spec.seed->sha256;
     }
     return paths;
 }
@@ -170,13 +208,14 @@ std::vector<ObservedHost::DiskFile> FolderStore::disks()
     for (const auto& vm : fs::directory_iterator(folder_ / "vms", error)) {
         for (const auto& file : fs::directory_iterator(vm.path(), error)) {
             const auto name = file.path().filename().string();
-            const bool system = name.starts_with("system-");
-            const bool data = name.starts_with("data-");
-            if (system || data) {
-                found.push_back({.vm = vm.path().filename().string(),
-                                 .path = file.path().string(),
-                                 .data = data && !name.ends_with(".part")});
+            if (name == console_name || !file.is_regular_file(error)) {
+                continue;
             }
+            // Of what is not ours nobody knows what it is good for.
+            const bool spare = name.starts_with("system-") || name.ends_with(".part");
+            found.push_back({.vm = vm.path().filename().string(),
+                             .path = file.path().string(),
+                             .data = !spare});
         }
     }
     std::ranges::sort(found, {}, &ObservedHost::DiskFile::path);
@@ -229,6 +268,24 @@ void FolderStore::remove_base(const std::string& digest)
     }
 }
 
+std::vector<std::string> FolderStore::changed_bases()
+{
+    std::vector<std::string> changed;
+    std::error_code error;
+    for (const auto& file : fs::directory_iterator(folder_ / "images", error)) {
+        const auto& base = file.path();
+        if (base.extension() != ".qcow2" && base.extension() != ".raw") {
+            continue;
+        }
+        const auto proof = read_proof(base);
+        if (proof && *proof != identity_of(base)) {
+            changed.push_back(base.stem().string());
+        }
+    }
+    std::ranges::sort(changed);
+    return changed;
+}
+
 bool FolderStore::has_image(const ImageRef& image)
 {
     std::error_code ignored;
@@ -266,17 +323,9 @@ void FolderStore::bring_image(const ImageRef& image, const fs::path& base) const
 
 void FolderStore::prove(const ImageRef& image, const fs::path& base) const
 {
-    const auto proof = fs::path(base).replace_extension(".proof");
     const auto identity = identity_of(base);
-    if (fs::exists(proof)) {
-        try {
-            if (parse_json(read_file(proof, 4096), proof.string()) == identity) {
-                return;
-            }
-        } catch (const Error&) {
-            // An unreadable proof is none.
-            fs::remove(proof);
-        }
+    if (const auto proof = read_proof(base); proof && *proof == identity) {
+        return;
     }
     const auto format = base.extension() == ".raw" ? "raw" : "qcow2";
     const auto digest = digester_(base, format);
@@ -289,7 +338,7 @@ void FolderStore::prove(const ImageRef& image, const fs::path& base) const
                                 image.digest.substr(0, 12)),
                     "nothing was started on it; remove that file, and the image is brought again");
     }
-    write_file(proof, canonical_json(identity));
+    write_file(proof_path(base), canonical_json(identity));
 }
 
 void FolderStore::provide_image(const ImageRef& image)
@@ -302,7 +351,7 @@ void FolderStore::provide_image(const ImageRef& image)
     prove(image, base);
 }
 
-void FolderStore::provide_boot_file(const std::string& path, const std::string& sha256)
+void FolderStore::provide_boot_file(const std::string& path, const std::string& sha256, mode_t mode)
 {
     const auto target = folder_ / "boot" / sha256;
     if (fs::exists(target)) {
@@ -313,7 +362,7 @@ void FolderStore::provide_boot_file(const std::string& path, const std::string& 
     if (stemma::sha256(content).hex() != sha256) {
         throw Error(ErrorCode::conflict, path + " changed since the plan was made");
     }
-    write_file(target, content);
+    write_file(target, content, mode);
 }
 
 void FolderStore::make_disks(const VmSpec& spec)
@@ -323,12 +372,20 @@ void FolderStore::make_disks(const VmSpec& spec)
     make_folder(folder_ / "run");
     if (!fs::exists(paths.system_disk)) {
         const auto base = base_path(spec.image);
-        qemu_img_create(paths.system_disk,
-                        {"-F", base.extension() == ".raw" ? "raw" : "qcow2", "-b", base.string()});
+        std::vector<std::string> arguments{
+            "-F", base.extension() == ".raw" ? "raw" : "qcow2", "-b", base.string()};
+        if (spec.system_disk_mib != 0) {
+            arguments.push_back(fmt::format("{}M", spec.system_disk_mib));
+        }
+        qemu_img_create(paths.system_disk, arguments);
+    } else if (spec.system_disk_mib != 0) {
+        grow(paths.system_disk, spec.system_disk_mib);
     }
     for (std::size_t i = 0; i < spec.data_disks.size(); ++i) {
         if (!fs::exists(paths.data_disks[i])) {
             qemu_img_create(paths.data_disks[i], {fmt::format("{}M", spec.data_disks[i].size_mib)});
+        } else {
+            grow(paths.data_disks[i], spec.data_disks[i].size_mib);
         }
     }
 }
@@ -354,7 +411,7 @@ void FolderStore::forget(const std::string& vm_name)
     }
     const auto folder = folder_ / "vms" / vm_name;
     std::error_code ignored;
-    fs::remove(folder / "console.log", ignored);
+    fs::remove(folder / console_name, ignored);
     fs::remove(folder, ignored); // only when empty
 }
 

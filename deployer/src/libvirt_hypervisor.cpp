@@ -13,11 +13,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
+std::vector<std::string> sources_of(const virt::DomainDescription& about)
+{
+    std::vector<std::string> sources;
+    for (const auto& disk : about.disks) {
+        if (!disk.source.empty()) {
+            sources.push_back(disk.source);
+        }
+    }
+    return sources;
+}
+
 ObservedVm observe_domain(const virt::Domain& domain)
 {
     const auto status = domain.status();
     // What the next start will use is what a definition is compared with.
-    const auto about = virt::describe_domain(domain.xml(virt::Domain::Which::next_start));
+    const auto definition = domain.xml(virt::Domain::Which::next_start);
+    const auto about = virt::describe_domain(definition);
     ObservedVm vm{.uuid = about.uuid,
                   .name = about.name,
                   .state = std::string(to_string(status.state)),
@@ -25,12 +37,16 @@ ObservedVm observe_domain(const virt::Domain& domain)
                   .release = about.release,
                   .image = about.image,
                   .spec = about.spec_digest,
-                  .disks = {},
+                  .disks = sources_of(about),
                   .memory_mib = about.memory_mib,
                   .vcpus = about.vcpus};
-    for (const auto& disk : about.disks) {
-        if (!disk.source.empty()) {
-            vm.disks.push_back(disk.source);
+    if (!about.xml_digest.empty()) {
+        vm.edited = virt::definition_digest(definition) != about.xml_digest;
+    }
+    if (!about.release.empty()) {
+        vm.snapshots = domain.snapshots();
+        if (status.state == virt::DomainState::running) {
+            vm.live_disks = sources_of(virt::describe_domain(domain.xml()));
         }
     }
     return vm;
@@ -93,6 +109,7 @@ ObservedHost LibvirtHypervisor::observe()
         }
     }
     host.disks = store_->disks();
+    host.changed_bases = store_->changed_bases();
     host.reachable = true;
     return host;
 }
@@ -122,10 +139,13 @@ void LibvirtHypervisor::provide_image(const VmSpec& spec)
 {
     store_->provide_image(spec.image);
     if (spec.boot) {
-        store_->provide_boot_file(spec.boot->kernel, spec.boot->kernel_sha256);
+        store_->provide_boot_file(spec.boot->kernel, spec.boot->kernel_sha256, 0644);
         if (!spec.boot->initrd.empty()) {
-            store_->provide_boot_file(spec.boot->initrd, spec.boot->initrd_sha256);
+            store_->provide_boot_file(spec.boot->initrd, spec.boot->initrd_sha256, 0644);
         }
+    }
+    if (spec.seed) { // it may hold secrets
+        store_->provide_boot_file(spec.seed->path, spec.seed->sha256, 0600);
     }
 }
 
@@ -154,7 +174,17 @@ void LibvirtHypervisor::make_disks(const VmSpec& spec)
 void LibvirtHypervisor::define(const VmSpec& spec)
 {
     const auto xml = domain_xml(spec, store_->paths_of(spec), settings_.accel);
-    doing([&] { (void)connection_.define(xml); }, "defining {} on {}", spec.name, settings_.name);
+    doing(
+        [&] {
+            const auto domain = connection_.define(xml);
+            // What libvirt made of it, so that an edit by others is seen as one.
+            const auto digest =
+                virt::definition_digest(domain.xml(virt::Domain::Which::next_start));
+            domain.set_metadata(mark_element(spec, digest), "stemma", virt::metadata_space);
+        },
+        "defining {} on {}",
+        spec.name,
+        settings_.name);
 }
 
 void LibvirtHypervisor::start(const std::string& uuid)

@@ -5,114 +5,16 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <set>
+#include <tuple>
+
+#include "placement.hpp"
 
 namespace stemma::deployer {
 
 namespace {
-
-constexpr std::string_view plan_schema = "stemma.plan/1";
-
-const ObservedHost* find_host(const World& world, std::string_view name)
-{
-    const auto found = std::ranges::find(world.hosts, name, &ObservedHost::name);
-    return found == world.hosts.end() ? nullptr : &*found;
-}
-
-struct Sighting {
-    const ObservedHost* host = nullptr;
-    const ObservedVm* vm = nullptr;
-};
-
-/// Where every VM is, by uuid and by (host, name).
-class Sightings {
-public:
-    explicit Sightings(const World& world)
-    {
-        for (const auto& host : world.hosts) {
-            for (const auto& vm : host.vms) {
-                by_uuid_[vm.uuid].push_back({&host, &vm});
-                by_name_[host.name + "/" + vm.name] = {&host, &vm};
-            }
-        }
-    }
-    [[nodiscard]] std::vector<Sighting> of_uuid(const std::string& uuid) const
-    {
-        const auto found = by_uuid_.find(uuid);
-        return found == by_uuid_.end() ? std::vector<Sighting>{} : found->second;
-    }
-    [[nodiscard]] Sighting at(const std::string& host, const std::string& name) const
-    {
-        const auto found = by_name_.find(host + "/" + name);
-        return found == by_name_.end() ? Sighting{} : found->second;
-    }
-
-private:
-    std::map<std::string, std::vector<Sighting>> by_uuid_;
-    std::map<std::string, Sighting> by_name_;
-};
-
-bool has_labels(const World& world,
-                const std::string& host,
-                const std::map<std::string, std::string>& labels)
-{
-    const auto found = world.host_labels.find(host);
-    return std::ranges::all_of(labels, [&](const auto& label) {
-        if (found == world.host_labels.end()) {
-            return false;
-        }
-        const auto value = found->second.find(label.first);
-        return value != found->second.end() && value->second == label.second;
-    });
-}
-
-/// Hosts for new VMs: the one named, or the emptiest that fits.
-class Placement {
-public:
-    Placement(const World& world, const Sightings& sightings) : world_(world), sightings_(sightings)
-    {
-    }
-
-    /// Empty when there is none; then `why` says so.
-    std::string choose(const VmWanted& vm, const std::string& uuid, std::string& why)
-    {
-        const auto seen = sightings_.of_uuid(uuid);
-        if (!seen.empty() && vm.host.empty()) {
-            return count(seen.front().host->name);
-        }
-        if (!vm.host.empty()) {
-            if (find_host(world_, vm.host) == nullptr) {
-                why = "no host \"" + vm.host + "\" is known";
-                return {};
-            }
-            return count(vm.host);
-        }
-        std::optional<std::string> best;
-        for (const auto& host : world_.hosts) {
-            if (host.reachable && has_labels(world_, host.name, vm.labels) &&
-                (!best || load_[host.name] < load_[*best])) {
-                best = host.name;
-            }
-        }
-        if (!best) {
-            why =
-                world_.hosts.empty() ? "no host is known" : "no reachable host carries its labels";
-            return {};
-        }
-        return count(*best);
-    }
-
-private:
-    std::string count(const std::string& host)
-    {
-        ++load_[host];
-        return host;
-    }
-
-    const World& world_;
-    const Sightings& sightings_;
-    std::map<std::string, unsigned> load_;
-};
 
 VmSpec spec_of(const Release& release, const VmWanted& vm, const Resolved& resolved)
 {
@@ -124,7 +26,13 @@ VmSpec spec_of(const Release& release, const VmWanted& vm, const Resolved& resol
     spec.memory_mib = vm.memory_mib;
     spec.vcpus = vm.vcpus;
     spec.network = vm.network;
+    spec.networks = vm.networks;
+    spec.system_disk_mib = vm.system_disk_mib;
     spec.data_disks = vm.data_disks;
+    spec.helper = vm.helper;
+    if (vm.cloud_init) {
+        spec.seed = resolved.seeds.at(vm.name);
+    }
     if (vm.boot) {
         const auto initrd = vm.boot->initrd.string();
         spec.boot = ResolvedBoot{.kernel = vm.boot->kernel.string(),
@@ -149,6 +57,18 @@ bool is_recorded(const VmSpec& spec, const World& world)
            found->second.host == spec.host && found->second.state == "running";
 }
 
+/// The top of a data disk on which somebody took a snapshot; empty when there is none.
+std::string disk_that_would_be_lost(const ObservedVm& seen)
+{
+    for (const auto& disk : seen.disks) {
+        const auto name = std::string_view(disk).substr(disk.rfind('/') + 1);
+        if (name.starts_with("data-") && !name.ends_with(".qcow2")) {
+            return disk;
+        }
+    }
+    return {};
+}
+
 /// What the VM that was seen needs to become what is wanted.
 void compare(PlannedVm& planned,
              const ObservedVm& seen,
@@ -156,8 +76,15 @@ void compare(PlannedVm& planned,
              const std::string& checks)
 {
     planned.from_image = seen.image;
+    planned.available = seen.state == "running" && world.verified.contains(planned.spec.uuid);
     const auto wanted = spec_digest(planned.spec);
-    if (seen.image != planned.spec.image.digest) {
+    const auto lost = disk_that_would_be_lost(seen);
+    const bool changes = seen.image != planned.spec.image.digest || seen.spec != wanted;
+    if (changes && !lost.empty()) {
+        block(planned,
+              "a snapshot lies on its data, and a new definition would lose what came since: " +
+                  lost);
+    } else if (seen.image != planned.spec.image.digest) {
         planned.action = Action::reimage;
         planned.reason = "another image";
     } else if (seen.spec != wanted) {
@@ -198,6 +125,15 @@ void decide(PlannedVm& planned,
         return;
     }
     if (seen.empty()) {
+        const auto recorded = world.recorded.find(planned.spec.uuid);
+        const auto* home =
+            recorded == world.recorded.end() ? nullptr : find_host(world, recorded->second.host);
+        if (home != nullptr && !home->reachable) {
+            block(planned,
+                  "it may still run on host " + home->name +
+                      ", which cannot be reached: " + home->error);
+            return;
+        }
         const auto namesake = sightings.at(planned.spec.host, planned.spec.name);
         if (namesake.vm != nullptr) {
             block(planned,
@@ -253,7 +189,10 @@ void add_retirements(Plan& plan, const World& world)
             auto planned = retirement(plan, spec, vm.image);
             const auto* host = find_host(world, vm.host);
             if (host != nullptr && !host->reachable) {
-                block(planned, "host " + vm.host + " cannot be reached: " + host->error);
+                if (vm.state == condemned_state) {
+                    continue; // decided before; nothing can be done yet
+                }
+                planned.reason += "; when its host is back: " + host->error;
             }
             plan.vms.push_back(std::move(planned));
         }
@@ -265,6 +204,18 @@ bool is_wanted_disk(const VmSpec& spec, std::string_view path)
 {
     // Whole in a folder of its own, or behind the VM's name in a pool.
     return path.ends_with("system-" + spec.image.digest.substr(0, 16) + ".qcow2");
+}
+
+bool stays_defined(Action action)
+{
+    return action == Action::keep || action == Action::verify || action == Action::start;
+}
+
+/// The VM as it is defined reads this file: somebody took a snapshot.
+bool is_in_use(const ObservedHost& host, const VmSpec& spec, const std::string& path)
+{
+    const auto vm = std::ranges::find(host.vms, spec.uuid, &ObservedVm::uuid);
+    return vm != host.vms.end() && std::ranges::find(vm->disks, path) != vm->disks.end();
 }
 
 void add_leftovers(Plan& plan, const World& world)
@@ -280,18 +231,20 @@ void add_leftovers(Plan& plan, const World& world)
                 continue;
             }
             auto& vm = *found->second;
-            const bool goes =
-                vm.action == Action::retire || (!disk.data && !is_wanted_disk(vm.spec, disk.path));
-            if (goes) {
+            const bool spare = !disk.data && !is_wanted_disk(vm.spec, disk.path) &&
+                               !(stays_defined(vm.action) && is_in_use(host, vm.spec, disk.path));
+            if (vm.action == Action::retire || spare) {
                 vm.leftovers.push_back(disk.path);
             }
         }
     }
 }
 
-/// Canaries, then batches; only VMs that change take part.
+/// Canaries, then batches; only VMs that change take part. Those that are down come first: mending
+/// them takes nothing away.
 void assign_waves(Plan& plan, const Rollout& rollout)
 {
+    std::ranges::stable_sort(plan.vms, {}, &PlannedVm::available);
     std::size_t changing = 0;
     for (auto& vm : plan.vms) {
         if (vm.action == Action::keep || vm.action == Action::blocked) {
@@ -350,21 +303,83 @@ void finish_plan(Plan& plan, const Release& release, const World& world)
     add_leftovers(plan, world);
 }
 
-Action action_from(std::string_view word)
+bool is_too_small(const VmSpec& spec)
 {
-    for (const auto action : {Action::keep,
-                              Action::verify,
-                              Action::start,
-                              Action::create,
-                              Action::reimage,
-                              Action::redefine,
-                              Action::retire,
-                              Action::blocked}) {
-        if (to_string(action) == word) {
-            return action;
+    return spec.system_disk_mib != 0 && spec.image.size > spec.system_disk_mib << 20U;
+}
+
+constexpr std::array<const char*, 2> colours = {"-blue", "-green"};
+
+Release in_colour(const Release& release, const char* colour)
+{
+    auto coloured = release;
+    for (auto& vm : coloured.vms) {
+        vm.name += colour;
+    }
+    return coloured;
+}
+
+Plan plan_as_named(const Release& release, const Resolved& resolved, const World& world)
+{
+    auto plan = start_plan(release, world);
+    const Sightings sightings(world);
+    Placement placement(world, sightings, release);
+    for (const auto& vm : release.vms) {
+        PlannedVm planned;
+        planned.spec = spec_of(release, vm, resolved);
+        std::string why;
+        planned.spec.host = placement.choose(vm, why);
+        if (planned.spec.host.empty()) {
+            block(planned, why);
+        } else if (is_too_small(planned.spec)) {
+            block(planned, "its image does not fit into system_disk_mib");
+        } else {
+            decide(planned, sightings, world, plan.checks_digest);
+        }
+        plan.vms.push_back(std::move(planned));
+    }
+    finish_plan(plan, release, world);
+    return plan;
+}
+
+/// VMs that are there and would change; then those that are missing.
+std::pair<std::size_t, std::size_t> cost_of(const Plan& plan)
+{
+    const auto count = [&](const auto& belongs) {
+        return static_cast<std::size_t>(std::ranges::count_if(plan.vms, belongs));
+    };
+    return {count([](const PlannedVm& vm) {
+                return vm.action == Action::reimage || vm.action == Action::redefine;
+            }),
+            count([](const PlannedVm& vm) { return vm.action == Action::create; })};
+}
+
+/// "web-1" of "web-1-blue"; nullopt for a name without a colour.
+std::optional<std::string> without_colour(const std::string& name)
+{
+    for (const std::string_view colour : colours) {
+        if (name.ends_with(colour)) {
+            return name.substr(0, name.size() - colour.size());
         }
     }
-    throw Error(ErrorCode::corrupt, fmt::format("a plan with the unknown action \"{}\"", word));
+    return std::nullopt;
+}
+
+void mark_replaced(Plan& plan)
+{
+    std::map<std::string, std::string> stays; // name without its colour: with it
+    for (const auto& vm : plan.vms) {
+        if (const auto name = without_colour(vm.spec.name); name && vm.action != Action::retire) {
+            stays[*name] = vm.spec.name;
+        }
+    }
+    for (auto& vm : plan.vms) {
+        const auto name = without_colour(vm.spec.name);
+        if (vm.action == Action::retire && name && stays.contains(*name)) {
+            vm.replaced = true;
+            vm.reason = "replaced by " + stays[*name];
+        }
+    }
 }
 
 } // namespace
@@ -412,23 +427,49 @@ bool Plan::is_blocked() const
 
 Plan make_plan(const Release& release, const Resolved& resolved, const World& world)
 {
-    auto plan = start_plan(release, world);
-    const Sightings sightings(world);
-    Placement placement(world, sightings);
-    for (const auto& vm : release.vms) {
-        PlannedVm planned;
-        planned.spec = spec_of(release, vm, resolved);
-        std::string why;
-        planned.spec.host = placement.choose(vm, planned.spec.uuid, why);
-        if (planned.spec.host.empty()) {
-            block(planned, why);
-        } else {
-            decide(planned, sightings, world, plan.checks_digest);
-        }
-        plan.vms.push_back(std::move(planned));
+    if (release.rollout.strategy != Rollout::Strategy::blue_green) {
+        return plan_as_named(release, resolved, world);
     }
-    finish_plan(plan, release, world);
-    return plan;
+    auto blue = plan_as_named(in_colour(release, colours[0]), resolved, world);
+    auto green = plan_as_named(in_colour(release, colours[1]), resolved, world);
+    auto& chosen = cost_of(green) < cost_of(blue) ? green : blue;
+    mark_replaced(chosen);
+    return std::move(chosen);
+}
+
+std::vector<std::string> possible_names(const Release& release, const VmWanted& vm)
+{
+    if (release.rollout.strategy != Rollout::Strategy::blue_green) {
+        return {vm.name};
+    }
+    return {vm.name + colours[0], vm.name + colours[1]};
+}
+
+std::vector<std::vector<const PlannedVm*>>
+groups_of_wave(const Plan& plan, std::size_t wave, unsigned max_unavailable)
+{
+    std::vector<const PlannedVm*> down;
+    std::vector<std::vector<const PlannedVm*>> groups;
+    std::size_t taken = 0;
+    for (const auto& vm : plan.vms) {
+        const bool idle = vm.action == Action::keep || vm.action == Action::blocked ||
+                          vm.action == Action::retire;
+        if (idle || vm.wave != wave) {
+            continue;
+        }
+        if (!vm.available || max_unavailable == 0) {
+            down.push_back(&vm);
+            continue;
+        }
+        if (taken++ % max_unavailable == 0) {
+            groups.emplace_back();
+        }
+        groups.back().push_back(&vm);
+    }
+    if (!down.empty()) {
+        groups.insert(groups.begin(), std::move(down));
+    }
+    return groups;
 }
 
 Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, const World& world)
@@ -442,65 +483,6 @@ Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, cons
         plan.vms.push_back(std::move(planned));
     }
     finish_plan(plan, release, world);
-    return plan;
-}
-
-Json to_json(const Plan& plan)
-{
-    Json vms = Json::array();
-    for (const auto& vm : plan.vms) {
-        const bool retire = vm.action == Action::retire;
-        vms.push_back({{"action", to_string(vm.action)},
-                       {"from_image", vm.from_image.empty() ? Json(nullptr) : Json(vm.from_image)},
-                       {"host", vm.spec.host.empty() ? Json(nullptr) : Json(vm.spec.host)},
-                       {"leftovers", vm.leftovers},
-                       {"name", vm.spec.name},
-                       {"reason", vm.reason},
-                       {"spec", retire ? Json(nullptr) : to_json(vm.spec)},
-                       {"uuid", vm.spec.uuid},
-                       {"wave", vm.wave}});
-    }
-    return {{"checks_digest", plan.checks_digest},
-            {"file_digest", plan.file_digest},
-            {"plan", plan_schema},
-            {"release", plan.release},
-            {"vms", vms},
-            {"version", plan.version},
-            {"waves", plan.waves},
-            {"world_digest", plan.world_digest}};
-}
-
-Plan plan_from_json(const Json& json)
-{
-    if (string_member(json, "plan") != plan_schema) {
-        throw Error(ErrorCode::unsupported, "a plan of another version");
-    }
-    Plan plan;
-    plan.release = string_member(json, "release");
-    plan.version = string_member(json, "version");
-    plan.file_digest = string_member(json, "file_digest");
-    plan.checks_digest = string_member(json, "checks_digest");
-    plan.world_digest = string_member(json, "world_digest");
-    plan.waves = static_cast<std::size_t>(integer_member(json, "waves"));
-    for (const auto& item : array_member(json, "vms")) {
-        PlannedVm vm;
-        vm.action = action_from(string_member(item, "action"));
-        if (const auto& spec = member(item, "spec"); !spec.is_null()) {
-            vm.spec = spec_from_json(spec);
-        } else {
-            vm.spec.uuid = string_member(item, "uuid");
-            vm.spec.name = string_member(item, "name");
-            vm.spec.release = plan.release;
-            vm.spec.host = optional_string_member(item, "host").value_or("");
-        }
-        vm.from_image = optional_string_member(item, "from_image").value_or("");
-        vm.reason = string_member(item, "reason");
-        vm.wave = static_cast<std::size_t>(integer_member(item, "wave"));
-        for (const auto& path : array_member(item, "leftovers")) {
-            vm.leftovers.push_back(path.get<std::string>());
-        }
-        plan.vms.push_back(std::move(vm));
-    }
     return plan;
 }
 

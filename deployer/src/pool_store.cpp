@@ -133,6 +133,9 @@ VmPaths PoolStore::paths_of(const VmSpec& spec) const
             paths.initrd = path_of("boot~" + spec.boot->initrd_sha256);
         }
     }
+    if (spec.seed) {
+        paths.seed = path_of("boot~" + spec.seed->sha256);
+    }
     return paths;
 }
 
@@ -198,7 +201,9 @@ void PoolStore::provide_image(const ImageRef& image)
     shelf_->provide(blob);
 }
 
-void PoolStore::provide_boot_file(const std::string& path, const std::string& sha256)
+void PoolStore::provide_boot_file(const std::string& path,
+                                  const std::string& sha256,
+                                  mode_t /*mode*/)
 {
     shelf_->provide(
         {.name = "boot~" + sha256, .what = "boot file " + path, .digest = sha256, .open = [&path] {

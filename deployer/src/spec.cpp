@@ -3,9 +3,6 @@
 #include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/uuid.hpp"
-#include "stemma/guest/frame.hpp"
-#include "stemma/virt/domain_xml.hpp"
-#include "stemma/virt/xml.hpp"
 
 namespace stemma::deployer {
 
@@ -23,85 +20,82 @@ Json boot_json(const VmSpec& spec)
             {"kernel_sha256", spec.boot->kernel_sha256}};
 }
 
-void write_boot(virt::XmlWriter& xml, const VmSpec& spec, const VmPaths& paths, bool test)
+Json cards_json(const std::vector<NetworkCard>& cards)
 {
-    xml.open("os");
-    if (test) {
-        xml.element("type", "hvm");
-    } else {
-        xml.element("type", "hvm", {{"arch", "x86_64"}, {"machine", "pc"}});
+    Json json = Json::array();
+    for (const auto& card : cards) {
+        json.push_back(
+            {{"kind", to_string(card.kind)}, {"mac", card.mac}, {"source", card.source}});
     }
-    if (spec.boot) {
-        xml.element("kernel", paths.kernel);
-        if (!paths.initrd.empty()) {
-            xml.element("initrd", paths.initrd);
+    return json;
+}
+
+NetworkCard card_from_json(const Json& json)
+{
+    const auto kind = string_member(json, "kind");
+    return {.kind = kind == "user"      ? NetworkCard::Kind::user
+                    : kind == "network" ? NetworkCard::Kind::network
+                                        : NetworkCard::Kind::bridge,
+            .source = string_member(json, "source"),
+            .mac = string_member(json, "mac")};
+}
+
+/// Members that came later than the others: records of before do not have them.
+void read_later_members(const Json& json, VmSpec& spec)
+{
+    for (const auto& card : json.value("networks", Json::array())) {
+        spec.networks.push_back(card_from_json(card));
+    }
+    spec.system_disk_mib = json.value("system_disk_mib", std::uint64_t{0});
+    if (const auto seed = json.find("seed"); seed != json.end() && !seed->is_null()) {
+        spec.seed = ResolvedSeed{.path = string_member(*seed, "path"),
+                                 .sha256 = string_member(*seed, "sha256")};
+        if (!Digest::from_hex(spec.seed->sha256)) {
+            throw Error(ErrorCode::corrupt, "a VM's description with an impossible seed");
         }
-        // The initrd of an image without a host name of its own reads it from here.
-        xml.element("cmdline", spec.boot->cmdline + " stemma.name=" + spec.name);
+    }
+    const auto helper = json.value("helper", std::string("stemma"));
+    spec.helper = helper == "agent"  ? Helper::agent
+                  : helper == "both" ? Helper::both
+                                     : Helper::stemma;
+}
+
+/// Without members that say what was always so: a VM that has nothing of the later ones stays what
+/// it was.
+void drop_defaults(Json& json, const VmSpec& spec)
+{
+    if (spec.networks.empty()) {
+        json.erase("networks");
     } else {
-        xml.empty("boot", {{"dev", "hd"}});
+        json.erase("network");
     }
-    xml.close();
-}
-
-void write_disk(virt::XmlWriter& xml,
-                const std::string& path,
-                const std::string& target,
-                const std::string& serial)
-{
-    xml.open("disk", {{"type", "file"}, {"device", "disk"}});
-    xml.empty("driver",
-              {{"name", "qemu"}, {"type", "qcow2"}, {"cache", "writeback"}, {"discard", "unmap"}});
-    xml.empty("source", {{"file", path}});
-    xml.empty("target", {{"dev", target}, {"bus", "virtio"}});
-    if (!serial.empty()) {
-        xml.element("serial", serial.substr(0, 20)); // all that virtio-blk carries
+    if (spec.system_disk_mib == 0) {
+        json.erase("system_disk_mib");
     }
-    xml.close();
-}
-
-void write_network(virt::XmlWriter& xml, const std::string& network)
-{
-    if (network == "none") {
-        return;
+    if (spec.helper == Helper::stemma) {
+        json.erase("helper");
     }
-    if (network == "user") {
-        xml.open("interface", {{"type", "user"}});
+    if (spec.seed) {
+        json["seed"].erase("path");
     } else {
-        xml.open("interface", {{"type", "network"}});
-        xml.empty("source", {{"network", network}});
+        json.erase("seed");
     }
-    xml.empty("model", {{"type", "virtio"}});
-    xml.close();
-}
-
-void write_devices(virt::XmlWriter& xml, const VmSpec& spec, const VmPaths& paths)
-{
-    xml.open("devices");
-    write_disk(xml, paths.system_disk, disk_target(0), "");
-    for (std::size_t i = 0; i < spec.data_disks.size(); ++i) {
-        write_disk(xml, paths.data_disks.at(i), disk_target(i + 1), spec.data_disks[i].name);
-    }
-    xml.empty("controller", {{"type", "usb"}, {"model", "none"}});
-    write_network(xml, spec.network);
-    xml.open("serial", {{"type", "file"}});
-    xml.empty("source", {{"path", paths.console}, {"append", "on"}});
-    xml.empty("target", {{"port", "0"}});
-    xml.close();
-    // A fixed path: the automatic one contains the domain's id and changes with every start.
-    xml.open("channel", {{"type", "unix"}});
-    xml.empty("source", {{"mode", "bind"}, {"path", paths.channel}});
-    xml.empty("target", {{"type", "virtio"}, {"name", guest::port_name}});
-    xml.close();
-    xml.empty("memballoon", {{"model", "none"}});
-    xml.open("rng", {{"model", "virtio"}});
-    xml.element("backend", "/dev/urandom", {{"model", "random"}});
-    xml.close();
-    xml.empty("panic", {{"model", "isa"}});
-    xml.close();
 }
 
 } // namespace
+
+std::string_view to_string(NetworkCard::Kind kind) noexcept
+{
+    switch (kind) {
+    case NetworkCard::Kind::network:
+        return "network";
+    case NetworkCard::Kind::bridge:
+        return "bridge";
+    case NetworkCard::Kind::user:
+        break;
+    }
+    return "user";
+}
 
 std::string vm_uuid(std::string_view release, std::string_view name)
 {
@@ -116,6 +110,7 @@ Json to_json(const VmSpec& spec)
     }
     return {{"boot", boot_json(spec)},
             {"data_disks", disks},
+            {"helper", to_string(spec.helper)},
             {"host", spec.host},
             {"image",
              {{"digest", spec.image.digest},
@@ -126,7 +121,12 @@ Json to_json(const VmSpec& spec)
             {"memory_mib", spec.memory_mib},
             {"name", spec.name},
             {"network", spec.network},
+            {"networks", cards_json(spec.networks)},
             {"release", spec.release},
+            {"seed",
+             spec.seed ? Json{{"path", spec.seed->path}, {"sha256", spec.seed->sha256}}
+                       : Json(nullptr)},
+            {"system_disk_mib", spec.system_disk_mib},
             {"uuid", spec.uuid},
             {"vcpus", spec.vcpus}};
 }
@@ -159,6 +159,7 @@ VmSpec spec_from_json(const Json& json)
             {.name = string_member(disk, "name"),
              .size_mib = static_cast<std::uint64_t>(integer_member(disk, "size_mib"))});
     }
+    read_later_members(json, spec);
     if (!is_name(spec.name) || !is_name(spec.release) || !Digest::from_hex(spec.image.digest)) {
         throw Error(ErrorCode::corrupt, "a VM's description with an impossible name or digest");
     }
@@ -171,51 +172,12 @@ std::string spec_digest(const VmSpec& spec)
     json.erase("host");
     // An image is its content, whatever it is called and wherever it lies.
     json["image"] = spec.image.digest;
+    drop_defaults(json, spec);
     if (spec.boot) {
         json["boot"].erase("kernel");
         json["boot"].erase("initrd");
     }
     return sha256(canonical_json(json)).hex();
-}
-
-std::string disk_target(std::size_t index)
-{
-    return std::string("vd") + static_cast<char>('a' + index);
-}
-
-std::string domain_xml(const VmSpec& spec, const VmPaths& paths, const std::string& accel)
-{
-    const bool test = accel == "test";
-    virt::XmlWriter xml;
-    xml.open("domain", {{"type", accel}});
-    xml.element("name", spec.name);
-    xml.element("uuid", spec.uuid);
-    xml.open("metadata");
-    xml.empty("stemma:vm",
-              {{"xmlns:stemma", virt::metadata_space},
-               {"release", spec.release},
-               {"image", spec.image.digest},
-               {"spec", spec_digest(spec)}});
-    xml.close();
-    xml.element("memory", std::to_string(spec.memory_mib), {{"unit", "MiB"}});
-    xml.element("vcpu", std::to_string(spec.vcpus));
-    write_boot(xml, spec, paths, test);
-    xml.open("features").empty("acpi");
-    if (accel == "qemu") {
-        // QEMU would take a gigabyte for translated code on a large host.
-        xml.open("tcg").element("tb-cache", "64", {{"unit", "MiB"}}).close();
-    }
-    xml.close();
-    if (accel == "kvm") {
-        xml.empty("cpu", {{"mode", "host-model"}});
-    }
-    xml.empty("clock", {{"offset", "utc"}});
-    xml.element("on_poweroff", "destroy");
-    xml.element("on_reboot", "restart");
-    xml.element("on_crash", "destroy");
-    write_devices(xml, spec, paths);
-    xml.close();
-    return xml.finish();
 }
 
 } // namespace stemma::deployer

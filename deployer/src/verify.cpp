@@ -52,6 +52,47 @@ CheckResult check_tcp(const TcpCheck& check, GuestPort& guest)
     });
 }
 
+/// "200" of "HTTP/1.1 200 OK"; 0 when it is no answer of HTTP.
+int http_status(std::string_view answer)
+{
+    const auto line = answer.substr(0, answer.find('\r'));
+    const auto words = split_words(line);
+    if (words.size() < 2 || !words[0].starts_with("HTTP/1.")) {
+        return 0;
+    }
+    return static_cast<int>(parse_unsigned(words[1]).value_or(0));
+}
+
+CheckResult check_http(const HttpCheck& check, GuestPort& guest)
+{
+    CheckResult start{.name = fmt::format("http {}{}", check.port, check.path),
+                      .ok = false,
+                      .expected = fmt::format("status {}", check.status),
+                      .actual = {}};
+    if (!check.expect.empty()) {
+        start.expected += " and " + shown(check.expect);
+    }
+    return asked(start, [&](CheckResult& result) {
+        const auto answer = guest.tcp(
+            {.address = check.address,
+             .port = check.port,
+             .send = fmt::format("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                                 check.path,
+                                 check.host.empty() ? check.address : check.host),
+             .until = check.expect.empty() ? "\r\n" : "", // the body ends with the connection
+             .patience = 5s});
+        const auto status = http_status(answer);
+        const auto head = answer.find("\r\n\r\n");
+        const auto body = head == std::string::npos ? std::string_view()
+                                                    : std::string_view(answer).substr(head + 4);
+        result.ok = status == check.status && body.find(check.expect) != std::string_view::npos;
+        result.actual = status == 0 ? "no answer of HTTP" : fmt::format("status {}", status);
+        if (!check.expect.empty()) {
+            result.actual += " and " + shown(trim(body));
+        }
+    });
+}
+
 CheckResult check_command(const CommandCheck& check, GuestPort& guest)
 {
     CheckResult start{.name = "command " + shell_join(check.argv),
@@ -128,6 +169,9 @@ std::vector<CheckResult> GuestVerifier::verify(const VmSpec& vm, GuestPort& gues
     }
     for (const auto& check : wanted_.tcp) {
         results.push_back(check_tcp(check, guest));
+    }
+    for (const auto& check : wanted_.http) {
+        results.push_back(check_http(check, guest));
     }
     for (const auto& check : wanted_.commands) {
         results.push_back(check_command(check, guest));

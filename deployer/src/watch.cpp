@@ -1,8 +1,10 @@
 #include "stemma/deployer/watch.hpp"
 
-#include "stemma/deployer/libvirt_hypervisor.hpp"
+#include "stemma/deployer/background.hpp"
+#include "stemma/deployer/decommission.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 namespace stemma::deployer {
@@ -15,13 +17,27 @@ using std::chrono::steady_clock;
 /// How long a burst of events of one change lasts.
 constexpr auto settle_time = 200ms;
 /// How often ^C is looked at.
-constexpr auto round_time = 500ms;
+constexpr auto round_time = 200ms;
+/// A look that is due waits no longer than this for events that come without end.
+constexpr auto longest_burst = 5s;
+/// One reboot is told two or three times.
+constexpr auto reboot_echo = 5s;
+/// How long the first look waits for connections.
+constexpr auto first_patience = 10s;
+
+using Opening = Background<virt::Connection>;
+
+std::unique_ptr<Opening> open_in_background(const HostEntry& entry)
+{
+    return std::make_unique<Opening>([entry] { return open_connection(entry); });
+}
 
 } // namespace
 
 /// One host: connected, or waiting for its next attempt.
 struct Watcher::Watched {
     HostEntry entry;
+    std::unique_ptr<Opening> opening{};
     std::unique_ptr<Hypervisor> hypervisor{};
     std::unique_ptr<virt::Subscription> subscription{};
     std::string said{}; ///< the last host.state that was recorded
@@ -33,6 +49,7 @@ Watcher::Watcher(std::vector<HostEntry> hosts, Surroundings surroundings)
     for (auto& entry : hosts) {
         hosts_.push_back(std::make_unique<Watched>(Watched{.entry = std::move(entry)}));
     }
+    std::ranges::sort(hosts_, {}, [](const auto& host) { return host->entry.name; });
 }
 
 Watcher::~Watcher() = default;
@@ -44,11 +61,20 @@ void Watcher::record(const std::vector<model::EventDraft>& drafts)
     }
     (void)surroundings_.recorder.record(drafts);
     for (const auto& draft : drafts) {
-        surroundings_.log.info("{} on {}: {} ({})",
-                               draft.body.value("name", std::string()),
-                               draft.body.value("host", std::string()),
-                               draft.body.value("state", std::string()),
-                               draft.body.value("reason", std::string()));
+        const auto& body = draft.body;
+        const auto name = body.value("name", std::string());
+        if (draft.kind == "vm.migrated") {
+            surroundings_.log.info("{}: migrated from {} to {}",
+                                   name,
+                                   body.value("from", std::string()),
+                                   body.value("to", std::string()));
+        } else {
+            surroundings_.log.info("{} on {}: {} ({})",
+                                   name,
+                                   body.value("host", std::string()),
+                                   body.value("state", std::string()),
+                                   body.value("reason", std::string()));
+        }
     }
 }
 
@@ -61,107 +87,172 @@ void Watcher::record_host(const Watched& watched, std::string_view state, const 
     surroundings_.log.info("host {}: {} ({})", watched.entry.name, state, reason);
 }
 
-void Watcher::connect(Watched& watched)
+/// Takes over a connection that is there by then; one that is not delays nobody.
+/// returns  false: it is still being opened
+/// throws   remote
+bool Watcher::connect(Watched& watched, Deadline deadline)
 {
-    auto connection = open_connection(watched.entry);
+    if (!watched.opening) {
+        watched.opening = open_in_background(watched.entry);
+    }
+    auto opened = watched.opening->wait_until(deadline, &surroundings_.cancel);
+    if (!opened) {
+        return false;
+    }
+    watched.opening.reset();
+    auto connection = *std::move(opened);
     // First the events, then the list: what happens in between is seen twice and not missed.
     watched.subscription =
         std::make_unique<virt::Subscription>(connection, watched.entry.name, queue_);
     watched.hypervisor =
         hypervisor_over(std::move(connection), watched.entry, surroundings_.cancel);
+    return true;
 }
 
-void Watcher::lose(Watched& watched, const std::string& why)
+ObservedHost Watcher::lose(Watched& watched, const std::string& why)
 {
     watched.subscription.reset();
     watched.hypervisor.reset();
     ObservedHost gone;
     gone.name = watched.entry.name;
     gone.error = why;
-    record(reconcile(gone, surroundings_.recorded(), surroundings_.clock.now()));
     if (watched.said != "down") {
         watched.said = "down";
         record_host(watched, "down", why);
     }
+    return gone;
 }
 
-void Watcher::look(Watched& watched)
+ObservedHost Watcher::look(Watched& watched, Deadline deadline)
 {
     try {
-        if (!watched.hypervisor) {
-            connect(watched);
+        if (!watched.hypervisor && !connect(watched, deadline)) {
+            return lose(watched, "no answer yet");
         }
-        const auto host = watched.hypervisor->observe();
+        auto host = watched.hypervisor->observe();
         if (watched.said != "up") {
             watched.said = "up";
             record_host(watched, "up", "answers");
         }
-        record(reconcile(host, surroundings_.recorded(), surroundings_.clock.now()));
+        finish_condemned(watched, host);
+        return host;
     } catch (const Error& error) {
         if (error.code() == ErrorCode::interrupted) {
             throw;
         }
-        lose(watched, error.one_line());
+        watched.opening.reset(); // what failed is tried again
+        return lose(watched, error.one_line());
     }
 }
 
-void Watcher::record_reboot(const Watched& watched, const std::string& uuid)
+/// Removes VMs that were given up while their host could not be reached.
+void Watcher::finish_condemned(Watched& watched, const ObservedHost& host)
 {
-    const auto recorded = surroundings_.recorded();
-    if (const auto vm = recorded.find(uuid); vm != recorded.end()) {
-        record({{.at = surroundings_.clock.now(),
-                 .kind = "vm.state",
-                 .body = {{"uuid", uuid},
-                          {"name", vm->second.name},
-                          {"host", watched.entry.name},
-                          {"state", "running"},
-                          {"reason", "rebooted by its guest"}}}});
+    for (const auto& [uuid, vm] : surroundings_.recorded()) {
+        if (vm.state != condemned_state || vm.host != host.name) {
+            continue;
+        }
+        try {
+            (void)decommission(*watched.hypervisor, uuid, vm.name, 20s);
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            surroundings_.log.warning(
+                "{} on {} could not be removed: {}", vm.name, host.name, error.one_line());
+            continue;
+        }
+        (void)surroundings_.recorder.record(
+            {.at = surroundings_.clock.now(),
+             .kind = "vm.retired",
+             .body = {{"uuid", uuid},
+                      {"name", vm.name},
+                      {"reason", "its host is back; it was condemned before"}}});
+        surroundings_.log.info("{} on {}: removed, as was decided before", vm.name, host.name);
+    }
+}
+
+void Watcher::look_at_all(Deadline deadline)
+{
+    std::vector<ObservedHost> seen;
+    for (auto& watched : hosts_) {
+        surroundings_.cancel.check();
+        seen.push_back(look(*watched, deadline));
+    }
+    record(reconcile(seen, surroundings_.recorded(), surroundings_.clock.now()));
+    if (surroundings_.looked) {
+        surroundings_.looked(seen);
     }
 }
 
 void Watcher::look_once()
 {
     for (auto& watched : hosts_) {
-        surroundings_.cancel.check();
-        look(*watched);
+        watched->opening = open_in_background(watched->entry);
+    }
+    look_at_all(steady_clock::now() + first_patience);
+}
+
+void Watcher::take_reboot(const virt::HostEvent& event)
+{
+    const auto now = steady_clock::now();
+    const auto last = rebooted_.find(event.uuid);
+    if (last != rebooted_.end() && now - last->second < reboot_echo) {
+        return;
+    }
+    rebooted_[event.uuid] = now;
+    const auto recorded = surroundings_.recorded();
+    if (const auto vm = recorded.find(event.uuid); vm != recorded.end()) {
+        record({{.at = surroundings_.clock.now(),
+                 .kind = "vm.state",
+                 .body = {{"uuid", event.uuid},
+                          {"name", vm->second.name},
+                          {"host", event.source},
+                          {"state", "running"},
+                          {"reason", "rebooted by its guest"}}}});
+    }
+}
+
+void Watcher::take(const virt::HostEvent& event)
+{
+    const auto found = std::ranges::find_if(
+        hosts_, [&](const auto& host) { return host->entry.name == event.source; });
+    if (found == hosts_.end() || !(*found)->hypervisor) {
+        return; // the last words of a connection that is gone
+    }
+    switch (event.what) {
+    case virt::HostEvent::What::lost:
+        (void)lose(**found, "the connection was lost");
+        due_ = steady_clock::now();
+        break;
+    case virt::HostEvent::What::rebooted:
+        take_reboot(event);
+        break;
+    case virt::HostEvent::What::changed:
+        if (event.status) {
+            record(facts_of(event, surroundings_.recorded(), surroundings_.clock.now()));
+        } else {
+            due_ = std::min(due_, steady_clock::now() + settle_time);
+        }
+        break;
     }
 }
 
 void Watcher::run(std::chrono::seconds interval)
 {
     look_once();
-    auto next = steady_clock::now() + interval;
-    std::map<std::string, steady_clock::time_point>
-        rebooted; // one reboot is told two or three times
+    due_ = steady_clock::now() + interval;
     while (true) {
         surroundings_.cancel.check();
-        if (steady_clock::now() >= next) {
-            look_once();
-            next = steady_clock::now() + interval;
-        }
         const auto event = queue_->pop(round_time);
-        if (!event) {
-            continue;
+        if (event) {
+            take(*event);
         }
-        const auto found = std::ranges::find_if(
-            hosts_, [&](const auto& host) { return host->entry.name == event->source; });
-        if (found == hosts_.end() || !(*found)->hypervisor) {
-            continue; // the last words of a connection that is gone
-        }
-        switch (event->what) {
-        case virt::HostEvent::What::lost:
-            lose(**found, "the connection was lost");
-            break;
-        case virt::HostEvent::What::rebooted:
-            if (steady_clock::now() - rebooted[event->uuid] > 5s) {
-                rebooted[event->uuid] = steady_clock::now();
-                record_reboot(**found, event->uuid);
-            }
-            break;
-        case virt::HostEvent::What::changed:
-            std::this_thread::sleep_for(settle_time);
-            look(**found);
-            break;
+        // Events first: they tell more than a look does.
+        const auto late = steady_clock::now() - due_;
+        if (late >= longest_burst || (late >= 0s && !event)) {
+            look_at_all(steady_clock::now());
+            due_ = steady_clock::now() + interval;
         }
     }
 }

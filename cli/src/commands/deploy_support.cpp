@@ -3,8 +3,11 @@
 #include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/deployer/seed.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <thread>
 
 namespace stemma::cli {
 
@@ -111,38 +114,107 @@ FleetView view_fleet(Context& context, const std::string& release)
     return view;
 }
 
+namespace {
+
+deployer::ImageRef find_image(Context& context, const deployer::VmWanted& vm)
+{
+    const auto info = context.store().find_image(vm.image);
+    if (!info) {
+        std::vector<std::string> names;
+        for (const auto& image : context.store().images()) {
+            names.push_back(image.name);
+        }
+        const auto near = nearest(vm.image, names);
+        throw Error(ErrorCode::not_found,
+                    fmt::format("{}: no image \"{}\" is known", vm.place, vm.image),
+                    near ? "did you mean " + *near + "?" : "`stemma image list` shows them");
+    }
+    auto ref = ref_of(*info);
+    ref.kin = kin_of(context, *info);
+    return ref;
+}
+
+void add_boot_files(const deployer::VmWanted& vm, deployer::Resolved& resolved)
+{
+    for (const auto& path : {vm.boot->kernel.string(), vm.boot->initrd.string()}) {
+        if (!path.empty() && !resolved.files.contains(path)) {
+            doing([&] { resolved.files[path] = sha256_file(path).hex(); },
+                  "reading what {} boots with",
+                  vm.place);
+        }
+    }
+}
+
+/// Each seed of a release with the name of its VM.
+void for_each_seed(
+    const deployer::Release& release,
+    const std::function<void(const std::string& name, const std::string& seed)>& work)
+{
+    for (const auto& vm : release.vms) {
+        if (!vm.cloud_init) {
+            continue;
+        }
+        for (const auto& name : deployer::possible_names(release, vm)) {
+            const auto seed =
+                doing([&] { return deployer::seed_of(*vm.cloud_init, release.name, name); },
+                      "making the cloud-init seed of {}",
+                      vm.place);
+            work(name, seed);
+        }
+    }
+}
+
+} // namespace
+
 deployer::Resolved resolve(Context& context, const deployer::Release& release)
 {
     deployer::Resolved resolved;
     for (const auto& vm : release.vms) {
         if (!resolved.images.contains(vm.image)) {
-            const auto info = context.store().find_image(vm.image);
-            if (!info) {
-                std::vector<std::string> names;
-                for (const auto& image : context.store().images()) {
-                    names.push_back(image.name);
-                }
-                const auto near = nearest(vm.image, names);
-                throw Error(ErrorCode::not_found,
-                            fmt::format("{}: no image \"{}\" is known", vm.place, vm.image),
-                            near ? "did you mean " + *near + "?"
-                                 : "`stemma image list` shows them");
-            }
-            resolved.images[vm.image] = ref_of(*info);
-            resolved.images[vm.image].kin = kin_of(context, *info);
+            resolved.images[vm.image] = find_image(context, vm);
         }
         if (vm.boot) {
-            for (const auto& path : {vm.boot->kernel.string(), vm.boot->initrd.string()}) {
-                if (!path.empty() && !resolved.files.contains(path)) {
-                    doing([&] { resolved.files[path] = sha256_file(path).hex(); },
-                          "reading what {} boots with",
-                          vm.place);
-                }
-            }
+            add_boot_files(vm, resolved);
         }
     }
+    for_each_seed(release, [&](const std::string& name, const std::string& seed) {
+        const auto digest = sha256(seed).hex();
+        resolved.seeds[name] = {.path = (context.state_folder / "seeds" / digest).string(),
+                                .sha256 = digest};
+    });
     return resolved;
 }
+
+void keep_seeds(Context& context, const deployer::Release& release)
+{
+    for_each_seed(release, [&](const std::string&, const std::string& seed) {
+        const auto path = context.make_state_folder("seeds") / sha256(seed).hex();
+        if (!std::filesystem::exists(path)) {
+            write_file(path, seed, 0600);
+        }
+    });
+}
+
+namespace {
+
+/// `release status` holds a lock for the moment in which it looks whether it is free.
+std::unique_ptr<FileLock> take_soon(const std::filesystem::path& place)
+{
+    const auto deadline = std::chrono::steady_clock::now() + 300ms;
+    while (true) {
+        try {
+            return std::make_unique<FileLock>(place, FileLock::Wait::no);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::conflict ||
+                std::chrono::steady_clock::now() > deadline) {
+                throw;
+            }
+        }
+        std::this_thread::sleep_for(20ms);
+    }
+}
+
+} // namespace
 
 std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std::string& release)
 {
@@ -159,7 +231,7 @@ std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std:
     std::vector<std::unique_ptr<FileLock>> locks;
     for (const auto& place : places) {
         try {
-            locks.push_back(std::make_unique<FileLock>(place, FileLock::Wait::no));
+            locks.push_back(take_soon(place));
         } catch (const Error& error) {
             if (error.code() != ErrorCode::conflict) {
                 throw;
@@ -173,7 +245,7 @@ std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std:
     return locks;
 }
 
-OpenVm open_vm(Context& context, const std::string& name)
+lineage::VmInfo find_vm(Context& context, const std::string& name)
 {
     auto word = name.starts_with("vm:") ? name.substr(3) : name;
     const auto info = context.store().find_vm(word);
@@ -187,15 +259,21 @@ OpenVm open_vm(Context& context, const std::string& name)
                     info ? "VM " + word + " was retired" : "no VM " + word + " is known",
                     near ? "did you mean " + *near + "?" : "`stemma vm list` shows them");
     }
-    auto host = find_host_entry(context, info->host);
+    return *info;
+}
+
+OpenVm open_vm(Context& context, const std::string& name)
+{
+    const auto info = find_vm(context, name);
+    auto host = find_host_entry(context, info.host);
     auto connection = deployer::open_in_time(host, context.cancel());
-    auto domain = connection.find_by_uuid(info->uuid);
+    auto domain = connection.find_by_uuid(info.uuid);
     if (!domain) {
         throw Error(ErrorCode::not_found,
-                    fmt::format("host {} does not have VM {} any more", host.name, info->name),
+                    fmt::format("host {} does not have VM {} any more", host.name, info.name),
                     "applying its release again brings it back");
     }
-    return {.info = *info,
+    return {.info = info,
             .host = std::move(host),
             .connection = std::move(connection),
             .domain = std::move(*domain)};

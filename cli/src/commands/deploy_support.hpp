@@ -37,9 +37,17 @@ look_again(Context& context, const deployer::Fleet& fleet, const std::string& re
 /// throws  not_found, with the place in the release file
 deployer::Resolved resolve(Context& context, const deployer::Release& release);
 
+/// Makes the cloud-init seeds of a release and keeps them beside the store, readable by nobody
+/// else: what hosts get their copies from, also for a rollback.
+void keep_seeds(Context& context, const deployer::Release& release);
+
 /// Nobody else works on this release, as long as the answer lives.
 /// throws  conflict
 std::vector<std::unique_ptr<FileLock>> lock_release(Context& context, const std::string& release);
+
+/// A live VM of the lineage by name or uuid.
+/// throws  not_found, with the nearest name
+lineage::VmInfo find_vm(Context& context, const std::string& name);
 
 /// A VM by name or uuid, and its domain.
 struct OpenVm {

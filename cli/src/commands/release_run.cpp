@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <array>
 
+#include "compare_check.hpp"
+#include "release_status.hpp"
+
 namespace stemma::cli {
 
 namespace {
@@ -22,7 +25,7 @@ void require_consent(const Plan& plan, bool yes)
 {
     std::string names;
     for (const auto& vm : plan.vms) {
-        if (vm.action == Action::retire) {
+        if (vm.action == Action::retire && !vm.replaced) {
             names += (names.empty() ? "" : ", ") + vm.spec.name;
         }
     }
@@ -65,18 +68,26 @@ deployer::GuestVerifier verifier_for(Context& context, const Release& release)
             }};
 }
 
-deployer::ApplyResult
-run_plan(Context& context, const FleetView& view, const Release& release, const Plan& plan)
+/// waits  between groups of VMs, as long as the release is paused
+deployer::ApplyResult run_plan(
+    Context& context, const FleetView& view, const Release& release, const Plan& plan, bool waits)
 {
-    auto verifier = verifier_for(context, release);
-    deployer::Applier applier({.hosts = view.fleet->hosts(),
-                               .recorder = context.store(lineage::Store::Mode::write),
-                               .clock = context.clock(),
-                               .log = context.log(),
-                               .progress = context.progress(),
-                               .cancel = context.cancel()},
-                              release.rollout,
-                              verifier);
+    auto checks = verifier_for(context, release);
+    PeerVerifier comparing(
+        context, checks, release.verify.compare.value_or(deployer::CompareCheck{}));
+    deployer::Verifier& verifier =
+        release.verify.compare ? static_cast<deployer::Verifier&>(comparing) : checks;
+    deployer::Applier applier(
+        {.hosts = view.fleet->hosts(),
+         .recorder = context.store(lineage::Store::Mode::write),
+         .clock = context.clock(),
+         .log = context.log(),
+         .progress = context.progress(),
+         .cancel = context.cancel(),
+         .paused =
+             [&context, &release, waits] { return waits && is_paused(context, release.name); }},
+        release.rollout,
+        verifier);
     return applier.apply(plan);
 }
 
@@ -135,6 +146,35 @@ void show_result(Context& context, const Release& release, const deployer::Apply
                 {.title = "ERROR", .member = "error"}});
 }
 
+/// Names of the VMs with this action, with the reasons.
+std::string names_of(const Plan& plan, Action action)
+{
+    std::string names;
+    for (const auto& vm : plan.vms) {
+        if (vm.action == action) {
+            names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", vm.spec.name, vm.reason);
+        }
+    }
+    return names;
+}
+
+/// The way back, in the release's own story; its steps follow, or precede, as of every rollout.
+void record_rollback(Context& context,
+                     const Release& target,
+                     std::string_view phase,
+                     const std::string& detail)
+{
+    record(context,
+           "release.step",
+           {{"release", target.name},
+            {"version", target.version},
+            {"step", "rollback"},
+            {"subject", target.name},
+            {"phase", phase},
+            {"detail", json_text(detail)},
+            {"run", nullptr}});
+}
+
 /// After a failed rollout: back to what was in force, where there is such a thing.
 void roll_back(Context& context, const FleetView& view, const Release& failed)
 {
@@ -151,27 +191,42 @@ void roll_back(Context& context, const FleetView& view, const Release& failed)
     release.rollout = failed.rollout;
     release.rollout.canary = 0;
     release.rollout.pause = std::chrono::seconds(0);
+    release.rollout.deadline = std::chrono::seconds(0);
     context.log().warning("release {}: going back to {}",
                           failed.name,
                           target.version.empty() ? target.file_digest.substr(0, 12)
                                                  : "version " + target.version);
+    record_rollback(context, release, "begin", failed.version);
     const auto world = look_again(context, *view.fleet, failed.name);
     const auto plan = deployer::make_plan_to(release, target.specs, world);
-    const auto result = run_plan(context, view, release, plan);
-    if (!result.ok) {
+    const auto result = run_plan(context, view, release, plan, false);
+    if (!result.ok || plan.is_blocked()) {
+        const auto missing = names_of(plan, Action::blocked);
+        record_rollback(context, release, "failed", missing);
         throw Error(ErrorCode::remote,
-                    "the way back failed too",
+                    missing.empty() ? std::string("the way back failed too")
+                                    : "the way back is not complete: " + missing,
                     "`stemma release status " + failed.name + "` shows where every VM is");
     }
+    record_rollback(context, release, "done", "");
     context.log().warning("release {}: rolled back", failed.name);
 }
 
 } // namespace
 
-void write_saved_plan(const std::string& path, const std::string& release_file, const Plan& plan)
+void write_saved_plan(const std::string& path,
+                      const deployer::ReleaseSources& sources,
+                      const Plan& plan)
 {
     auto json = to_json(plan);
-    json["release_file"] = std::filesystem::absolute(release_file).string();
+    json["release_files"] = Json::array();
+    for (const auto& file : sources.files) {
+        json["release_files"].push_back(std::filesystem::absolute(file).string());
+    }
+    json["set"] = Json::object();
+    for (const auto& [name, value] : sources.set) {
+        json["set"][name] = json_text(value);
+    }
     write_file(path, json.dump(2) + "\n");
 }
 
@@ -184,8 +239,17 @@ std::optional<SavedPlan> read_saved_plan(const std::string& path)
     return doing(
         [&] {
             const auto json = parse_json(text, path);
-            return SavedPlan{.release_file = string_member(json, "release_file"),
-                             .plan = deployer::plan_from_json(json)};
+            SavedPlan saved{.sources = {}, .plan = deployer::plan_from_json(json)};
+            for (const auto& file : array_member(json, "release_files")) {
+                saved.sources.files.emplace_back(text_of(file, "release_files"));
+            }
+            for (const auto& [name, value] : member(json, "set").items()) {
+                saved.sources.set[name] = text_of(value, "set");
+            }
+            if (saved.sources.files.empty()) {
+                throw Error(ErrorCode::corrupt, "a plan without a release file");
+            }
+            return saved;
         },
         "reading the plan {}",
         path);
@@ -264,9 +328,11 @@ int carry_out(Context& context,
     refuse_blocked(plan);
     require_consent(plan, options.yes);
     require_images(view, plan);
-    const auto result = run_plan(context, view, release, plan);
+    const auto result = run_plan(context, view, release, plan, options.waits_when_paused);
     if (result.ok && options.retires_release) {
-        record(context, "release.retired", {{"release", release.name}});
+        record(context,
+               "release.retired",
+               {{"release", release.name}, {"condemned", result.condemned}});
     } else if (result.ok) {
         record_applied(context, release, plan);
     }
@@ -279,7 +345,27 @@ int carry_out(Context& context,
     if (!result.ok) {
         roll_back(context, view, release);
     }
-    return result.ok ? 0 : 1;
+    return !result.ok ? 1 : result.condemned.empty() ? 0 : 4;
+}
+
+bool repair_release(Context& context, const std::string& name)
+{
+    const auto applied = deployer::applied_releases(context.store().release_events(name));
+    if (applied.empty() || is_paused(context, name)) {
+        return true;
+    }
+    const auto locks = lock_release(context, name);
+    const auto view = view_fleet(context, name);
+    const auto release = release_of(name, applied.back());
+    auto plan = deployer::make_plan_to(release, applied.back().specs, view.world);
+    std::erase_if(plan.vms, [](const deployer::PlannedVm& vm) {
+        return vm.action == Action::retire || vm.action == Action::blocked;
+    });
+    for (auto& vm : plan.vms) {
+        vm.leftovers.clear();
+    }
+    require_images(view, plan);
+    return run_plan(context, view, release, plan, false).ok;
 }
 
 } // namespace stemma::cli

@@ -9,11 +9,11 @@
 namespace stemma::cli {
 
 struct SavedPlan {
-    std::string release_file;
+    deployer::ReleaseSources sources;
     deployer::Plan plan;
 };
 void write_saved_plan(const std::string& path,
-                      const std::string& release_file,
+                      const deployer::ReleaseSources& sources,
                       const deployer::Plan& plan);
 /// nullopt when the file is no plan (then it is a release file).
 std::optional<SavedPlan> read_saved_plan(const std::string& path);
@@ -30,6 +30,7 @@ struct CarryOut {
     bool dry_run = false;
     bool yes = false;
     bool retires_release = false;
+    bool waits_when_paused = false;
 };
 /// Shows, asks where data would go, applies, rolls back on failure; returns the exit status.
 int carry_out(Context& context,
@@ -37,5 +38,10 @@ int carry_out(Context& context,
               const deployer::Release& release,
               const deployer::Plan& plan,
               const CarryOut& options);
+
+/// Brings a release back to what was applied last: starts, makes again and redefines, and retires
+/// nothing. A paused or unknown release is left alone.
+/// returns  false: some VM could not be brought back
+bool repair_release(Context& context, const std::string& name);
 
 } // namespace stemma::cli

@@ -15,6 +15,7 @@
 #include "deploy_support.hpp"
 #include "groups.hpp"
 #include "migrate.hpp"
+#include "vm_life.hpp"
 #include "watch.hpp"
 
 namespace stemma::cli {
@@ -142,30 +143,28 @@ int run_stop(Context& context, const Args& args)
     return 0;
 }
 
-int run_retire(Context& context, const Args& args)
+/// What was run and how it ended, in the VM's own log.
+Json action_body(const OpenVm& vm, const std::vector<std::string>& command)
 {
-    const auto& names = args.expect_words(1, 10000, "VM…");
-    if (!args.has("yes")) {
-        throw Error(ErrorCode::usage,
-                    "this removes VMs with all their disks: " + join(names, ", "),
-                    "say --yes if that is meant");
+    Json argv = Json::array();
+    for (const auto& word : command) {
+        argv.push_back(json_text(word));
     }
-    for (const auto& name : names) {
-        const auto vm = open_vm(context, name);
-        const auto host = hypervisor_of(context, vm);
-        host->stop(vm.info.uuid, 20s);
-        host->undefine(vm.info.uuid);
-        for (const auto& disk : host->observe().disks) {
-            if (disk.vm == vm.info.name) {
-                host->remove_disk(disk.path);
-            }
-        }
-        host->forget(vm.info.name);
-        record(context,
-               "vm.retired",
-               {{"uuid", vm.info.uuid}, {"name", vm.info.name}, {"reason", "stemma vm retire"}});
+    return {{"uuid", vm.info.uuid},
+            {"name", vm.info.name},
+            {"command", argv},
+            {"phase", "begin"},
+            {"exit", nullptr}};
+}
+
+void record_end(Context& context, Json body, const std::optional<deployer::GuestExit>& exit)
+{
+    const bool good = exit && !exit->timed_out && exit->signal == 0 && exit->code == 0;
+    body["phase"] = good ? "done" : "failed";
+    if (exit && !exit->timed_out) {
+        body["exit"] = exit->signal != 0 ? 128 + exit->signal : exit->code;
     }
-    return 0;
+    record(context, "action.run", std::move(body));
 }
 
 int run_exec(Context& context, const Args& args)
@@ -179,19 +178,32 @@ int run_exec(Context& context, const Args& args)
     const auto vm = open_vm(context, words[0]);
     const auto guest = deployer::open_guest(vm.domain, helper_patience, &context.cancel());
     const auto seconds = args.number("timeout", 0, 86400).value_or(0);
-    const auto exit = guest->exec(
-        args.rest(), std::chrono::seconds(seconds), [&](bool is_error, std::string_view bytes) {
-            if (is_error) {
-                write_all(STDERR_FILENO, bytes, "standard error");
-            } else {
-                context.out(bytes);
-            }
-        });
-    record(context,
-           "vm.changed",
-           {{"uuid", vm.info.uuid},
-            {"name", vm.info.name},
-            {"what", json_text("exec " + shell_join(args.rest()))}});
+    auto body = action_body(vm, args.rest());
+    record(context, "action.run", body);
+    std::optional<deployer::GuestExit> ended;
+    try {
+        ended = guest->exec(
+            args.rest(), std::chrono::seconds(seconds), [&](bool is_error, std::string_view bytes) {
+                if (is_error) {
+                    write_all(STDERR_FILENO, bytes, "standard error");
+                } else {
+                    context.out(bytes);
+                }
+            });
+    } catch (const Error& error) {
+        body["reason"] = json_text(error.one_line());
+        record_end(context, std::move(body), ended);
+        throw;
+    }
+    const auto& exit = *ended;
+    record_end(context, std::move(body), exit);
+    if (args.has("changes")) {
+        record(context,
+               "vm.changed",
+               {{"uuid", vm.info.uuid},
+                {"name", vm.info.name},
+                {"what", json_text("exec " + shell_join(args.rest()))}});
+    }
     if (exit.timed_out) {
         throw Error(ErrorCode::remote, "the command did not end in time and was killed");
     }
@@ -317,25 +329,21 @@ std::vector<Command> vm_commands()
          .examples = {{"stemma vm stop shop-2", "Politely."}},
          .exits = {},
          .run = run_stop},
-        {.name = "vm retire",
-         .summary = "remove VMs with all their disks",
-         .synopsis = "VM… --yes",
-         .description =
-             "The domain with its snapshots, checkpoints, managed save and NVRAM, and its "
-             "disks. Base images and the history stay.",
-         .options = {{.name = "yes", .value = "", .help = "it is meant"}},
-         .examples = {{"stemma vm retire shop-4 --yes", "For good."}},
-         .exits = {},
-         .run = run_retire},
+        vm_retire_command(),
+        vm_adopt_command(),
         {.name = "vm exec",
          .summary = "run a command inside a VM",
-         .synopsis = "VM [--timeout SECONDS] -- COMMAND…",
+         .synopsis = "VM [--timeout SECONDS] [--changes] -- COMMAND…",
          .description = "Through the management channel: no network and no password. Both outputs "
-                        "come as they are; the exit status is the command's. Recorded in the "
-                        "lineage as a change of the VM.",
+                        "come as they are; the exit status is the command's. The command and its "
+                        "exit are in the VM's log (action.run); with --changes the VM counts as "
+                        "changed by it.",
          .options = {{.name = "timeout",
                       .value = "SECONDS",
-                      .help = "then it is killed (0: never)"}},
+                      .help = "then it is killed (0: never)"},
+                     {.name = "changes",
+                      .value = "",
+                      .help = "the command changes the VM: note that too"}},
          .examples = {{"stemma vm exec shop-2 -- sha256sum /usr/sbin/shopd", "Ask the VM itself."},
                       {"stemma vm exec shop-2 -- sh -c 'echo hi >/tmp/x'", "With a shell."}},
          .exits = "the command's; 128+N for signal N",

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "worlds.hpp"
 
@@ -82,17 +84,22 @@ struct Bench {
         return make_plan(release, images_named({"v1", "v2"}), world());
     }
 
+    /// Asked by the applier; may be null.
+    std::function<bool()> paused;
+    std::map<std::string, Hypervisor*> reachable{{"local", &host}};
+
     ApplyResult apply(const Plan& plan, const Rollout& rollout)
     {
         Verification wanted;
         wanted.tcp = {{.port = 1, .send = "x", .expect = "echo x"}};
         GuestVerifier verifier(wanted, {});
-        Applier applier({.hosts = {{"local", &host}},
+        Applier applier({.hosts = reachable,
                          .recorder = notebook,
                          .clock = clock,
                          .log = log,
                          .progress = progress,
-                         .cancel = cancel},
+                         .cancel = cancel,
+                         .paused = paused},
                         rollout,
                         verifier);
         clock.advance(std::chrono::seconds(1));
@@ -294,4 +301,89 @@ TEST_CASE("a user's ^C ends the run between two steps")
     REQUIRE(error);
     CHECK(error->code() == ErrorCode::interrupted);
     CHECK(bench.host.calls.back() == "define web-1");
+}
+
+TEST_CASE("never more than max_unavailable of those that were good are down, also on the way back")
+{
+    Bench bench;
+    REQUIRE(bench.roll_out(impatient(release_with("v1", 6))).ok);
+    auto upgrade = impatient(release_with("v2", 6));
+    upgrade.rollout.canary = 2;
+    upgrade.rollout.max_unavailable = 2;
+    // Up: runs, and its last word is that it was proven. Counted before every call to the host.
+    std::size_t fewest = 6;
+    bench.host.before = [&](const std::string& call) {
+        const auto proven = verified_specs(bench.notebook.events);
+        std::size_t up = 0;
+        for (const auto& vm : bench.host.observe().vms) {
+            up += vm.state == "running" && proven.contains(vm.uuid) ? 1U : 0U;
+        }
+        fewest = std::min(fewest, up);
+        if (call == "define web-5") {
+            throw Error(ErrorCode::remote, "no");
+        }
+    };
+    CHECK_FALSE(bench.roll_out(upgrade).ok);
+    CHECK(fewest == 4);
+    bench.host.before = nullptr;
+    const auto applied = applied_releases(bench.notebook.events);
+    Release back;
+    back.name = "web";
+    back.rollout = upgrade.rollout;
+    back.rollout.canary = 0;
+    const auto plan = make_plan_to(back, applied.at(0).specs, bench.world());
+    fewest = 6;
+    bench.host.before = [&](const std::string&) {
+        const auto proven = verified_specs(bench.notebook.events);
+        std::size_t up = 0;
+        for (const auto& vm : bench.host.observe().vms) {
+            up += vm.state == "running" && proven.contains(vm.uuid) ? 1U : 0U;
+        }
+        fewest = std::min(fewest, up);
+    };
+    CHECK(bench.apply(plan, back.rollout).ok);
+    CHECK(fewest == 4);
+    for (const auto& vm : bench.host.observe().vms) {
+        CHECK(vm.image == digest_named("v1"));
+    }
+}
+
+TEST_CASE("a VM of a host that cannot be reached is condemned, and the others go on")
+{
+    Bench bench;
+    REQUIRE(bench.roll_out(impatient(release_with("v1", 2))).ok);
+    auto world = bench.world();
+    world.hosts[0].reachable = false;
+    world.hosts[0].vms.clear();
+    world.hosts[0].disks.clear();
+    Release gone;
+    gone.name = "web";
+    const auto plan = make_plan_to(gone, {}, world);
+    bench.reachable.clear();
+    const auto result = bench.apply(plan, gone.rollout);
+    CHECK(result.ok);
+    CHECK(result.condemned.size() == 2);
+    for (const auto& [uuid, vm] : bench.notebook.live()) {
+        CHECK(vm.state == condemned_state);
+    }
+    // The host is back: the next run takes them away.
+    bench.reachable = {{"local", &bench.host}};
+    CHECK(bench.apply(make_plan_to(gone, {}, bench.world()), gone.rollout).ok);
+    CHECK(bench.notebook.live().empty());
+    CHECK(bench.host.observe().vms.empty());
+    CHECK(bench.host.disks().empty());
+}
+
+TEST_CASE("a paused rollout waits between two groups, and is told so once")
+{
+    Bench bench;
+    auto release = impatient(release_with("v1", 3));
+    int asked = 0;
+    std::vector<std::size_t> seen;
+    bench.paused = [&] {
+        seen.push_back(bench.host.observe().vms.size());
+        return ++asked == 2; // once, after the canary
+    };
+    CHECK(bench.roll_out(release).ok);
+    CHECK(seen == std::vector<std::size_t>{0, 1, 1});
 }

@@ -78,6 +78,9 @@ TEST_CASE("each kind of drift is named")
              {"memory", [](ObservedVm& vm) { vm.memory_mib = 512; }},
              {"vcpus", [](ObservedVm& vm) { vm.vcpus = 2; }},
              {"disks", [](ObservedVm& vm) { vm.disks.emplace_back("/more"); }},
+             {"disks", [](ObservedVm& vm) { vm.live_disks = {"/system.snapshot"}; }},
+             {"edited", [](ObservedVm& vm) { vm.edited = true; }},
+             {"snapshot", [](ObservedVm& vm) { vm.snapshots = {"before-lunch"}; }},
          }) {
         auto host = host_named("local");
         auto vm = as_applied(spec);
@@ -122,17 +125,17 @@ TEST_CASE("only a state that the lineage does not have yet is recorded, with its
     const auto spec = spec_named("web-1");
     auto host = host_named("local");
     host.vms = {as_applied(spec)};
-    CHECK(reconcile(host, recorded_as(spec, "running"), now).empty());
+    CHECK(reconcile({host}, recorded_as(spec, "running"), now).empty());
     host.vms[0].state = "stopped";
     host.vms[0].reason = "hypervisor died";
-    const auto drafts = reconcile(host, recorded_as(spec, "running"), now);
+    const auto drafts = reconcile({host}, recorded_as(spec, "running"), now);
     REQUIRE(drafts.size() == 1);
     CHECK(drafts[0].kind == "vm.state");
     CHECK(drafts[0].body.at("state") == "stopped");
     CHECK(drafts[0].body.at("reason") == "hypervisor died");
     CHECK(drafts[0].at == now);
-    CHECK(reconcile(host, recorded_as(spec, "stopped"), now).empty());
-    CHECK(reconcile(host, {}, now).empty());
+    CHECK(reconcile({host}, recorded_as(spec, "stopped"), now).empty());
+    CHECK(reconcile({host}, {}, now).empty());
 }
 
 TEST_CASE("the VMs of a host that is lost become unknown, others' do not")
@@ -141,10 +144,114 @@ TEST_CASE("the VMs of a host that is lost become unknown, others' do not")
     auto host = host_named("local");
     host.reachable = false;
     host.error = "no answer";
-    const auto drafts = reconcile(host, recorded_as(spec, "running"), now);
+    const auto drafts = reconcile({host}, recorded_as(spec, "running"), now);
     REQUIRE(drafts.size() == 1);
     CHECK(drafts[0].body.at("state") == "unknown");
     CHECK(drafts[0].body.at("reason").get<std::string>().find("no answer") != std::string::npos);
     host.name = "other";
-    CHECK(reconcile(host, recorded_as(spec, "running"), now).empty());
+    CHECK(reconcile({host}, recorded_as(spec, "running"), now).empty());
+}
+
+TEST_CASE("a base that somebody wrote to is drift of every VM that stands on it")
+{
+    const auto one = spec_named("web-1");
+    const auto two = spec_named("web-2");
+    auto host = host_named("local");
+    host.vms = {as_applied(one), as_applied(two)};
+    host.changed_bases = {digest_named("v0")};
+    CHECK(find_drift({host}, {one, two}, false).empty());
+    host.changed_bases = {digest_named("v1")};
+    CHECK(kinds(find_drift({host}, {one, two}, false)) == "base base");
+}
+
+TEST_CASE("a VM that was adopted is no stranger")
+{
+    auto host = host_named("local");
+    ObservedVm stranger;
+    stranger.uuid = "11111111-2222-3333-4444-555555555555";
+    stranger.name = "old";
+    host.vms = {stranger};
+    CHECK(kinds(find_drift({host}, {}, true)) == "foreign");
+    CHECK(find_drift({host}, {}, true, {stranger.uuid}).empty());
+}
+
+TEST_CASE("a VM that left a host that answers has migrated; one of a lost host is only seen there")
+{
+    const auto spec = spec_named("web-1");
+    auto home = host_named("local");
+    auto other = host_named("other");
+    other.vms = {as_applied(spec)};
+    const auto moved = reconcile({home, other}, recorded_as(spec, "running"), now);
+    REQUIRE(moved.size() == 1);
+    CHECK(moved[0].kind == "vm.migrated");
+    CHECK(moved[0].body.at("from") == "local");
+    CHECK(moved[0].body.at("to") == "other");
+    home.reachable = false;
+    const auto seen = reconcile({home, other}, recorded_as(spec, "unknown"), now);
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].kind == "vm.state");
+    CHECK(seen[0].body.at("host") == "other");
+    home.reachable = true;
+    home.vms = {as_applied(spec)};
+    CHECK(reconcile({home, other}, recorded_as(spec, "running"), now).empty());
+}
+
+TEST_CASE("a condemned VM stays condemned, whatever its host says")
+{
+    const auto spec = spec_named("web-1");
+    auto host = host_named("local");
+    host.vms = {as_applied(spec)};
+    CHECK(reconcile({host}, recorded_as(spec, "condemned"), now).empty());
+    host.reachable = false;
+    CHECK(reconcile({host}, recorded_as(spec, "condemned"), now).empty());
+}
+
+namespace {
+
+virt::HostEvent event_of(const VmSpec& spec, virt::DomainState state, std::string_view reason)
+{
+    return {.what = virt::HostEvent::What::changed,
+            .source = "local",
+            .uuid = spec.uuid,
+            .status = virt::DomainStatus{.state = state, .reason = std::string(reason)}};
+}
+
+} // namespace
+
+TEST_CASE("an event is a fact when it says something new, with the reason that only it knows")
+{
+    const auto spec = spec_named("web-1");
+    using virt::DomainState;
+    for (const auto* reason : {"powered off", "destroyed", "panicked", "hypervisor died"}) {
+        const auto facts = facts_of(
+            event_of(spec, DomainState::stopped, reason), recorded_as(spec, "running"), now);
+        REQUIRE(facts.size() == 1);
+        CHECK(facts[0].body.at("state") == "stopped");
+        CHECK(facts[0].body.at("reason") == reason);
+    }
+    CHECK(facts_of(
+              event_of(spec, DomainState::stopped, "destroyed"), recorded_as(spec, "stopped"), now)
+              .empty());
+    CHECK(facts_of(event_of(spec, DomainState::running, "booted"), {}, now).empty());
+    CHECK(facts_of(event_of(spec, DomainState::stopped, virt::migrated_away_reason),
+                   recorded_as(spec, "running"),
+                   now)
+              .empty());
+    const auto reverted = facts_of(event_of(spec, DomainState::running, virt::reverted_reason),
+                                   recorded_as(spec, "running"),
+                                   now);
+    CHECK(reverted.size() == 1);
+}
+
+TEST_CASE("a VM that starts on another host has migrated; one that stops there is an old copy")
+{
+    auto spec = spec_named("web-1");
+    auto event = event_of(spec, virt::DomainState::running, "migrated");
+    event.source = "other";
+    const auto facts = facts_of(event, recorded_as(spec, "running"), now);
+    REQUIRE(facts.size() == 1);
+    CHECK(facts[0].kind == "vm.migrated");
+    CHECK(facts[0].body.at("to") == "other");
+    event.status = virt::DomainStatus{.state = virt::DomainState::stopped, .reason = "destroyed"};
+    CHECK(facts_of(event, recorded_as(spec, "running"), now).empty());
 }

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <map>
+#include <set>
 
 #include "worlds.hpp"
 
@@ -289,4 +290,191 @@ TEST_CASE("a thousand VMs on fifty hosts are planned")
     for (const auto& [host, vms] : count) {
         CHECK(vms == 20);
     }
+}
+
+TEST_CASE("a group is spread over a label's values, and never doubled where that is forbidden")
+{
+    auto world =
+        world_with({host_named("a1"), host_named("a2"), host_named("a3"), host_named("b1")});
+    for (const auto* host : {"a1", "a2", "a3"}) {
+        world.host_labels[host] = {{"rack", "a"}};
+    }
+    world.host_labels["b1"] = {{"rack", "b"}};
+    auto release = release_with("v1", 4);
+    for (auto& vm : release.vms) {
+        vm.group = "web";
+        vm.spread = "rack";
+    }
+    std::map<std::string, int> racks;
+    for (const auto& vm : make_plan(release, images_named({"v1"}), world).vms) {
+        ++racks[world.host_labels[vm.spec.host]["rack"]];
+    }
+    CHECK(racks == std::map<std::string, int>{{"a", 2}, {"b", 2}});
+    for (auto& vm : release.vms) {
+        vm.anti_affinity = "host";
+    }
+    std::set<std::string> hosts;
+    for (const auto& vm : make_plan(release, images_named({"v1"}), world).vms) {
+        CHECK(hosts.insert(vm.spec.host).second);
+    }
+    for (auto& vm : release.vms) {
+        vm.anti_affinity = "rack";
+    }
+    release.rollout.canary = 4; // in the file's order
+    const auto plan = make_plan(release, images_named({"v1"}), world);
+    CHECK(summary(plan) == "web-1 create, web-2 create, web-3 blocked, web-4 blocked");
+    CHECK(plan.vms[2].reason.find("anti_affinity: rack") != std::string::npos);
+}
+
+TEST_CASE("a host without room is taken last")
+{
+    auto world = world_with({host_named("a"), host_named("b")});
+    world.hosts[0].memory_mib = 1000;
+    world.hosts[1].memory_mib = 4000;
+    const auto plan = make_plan(release_with("v1", 4), images_named({"v1"}), world); // 512 each
+    std::map<std::string, int> count;
+    for (const auto& vm : plan.vms) {
+        ++count[vm.spec.host];
+    }
+    CHECK(count == std::map<std::string, int>{{"a", 1}, {"b", 3}});
+}
+
+TEST_CASE("a VM that may still run on a lost host is made nowhere else")
+{
+    const auto release = release_with("v1", 1);
+    auto world = world_with({host_named("a"), host_named("b")});
+    know(world, deployed(release, "web-1", "a"), "a");
+    CHECK(summary(make_plan(release, images_named({"v1"}), world)) == "web-1 create");
+    world.hosts[0].reachable = false;
+    CHECK(summary(make_plan(release, images_named({"v1"}), world)) == "web-1 blocked");
+    auto moved = release;
+    moved.vms[0].host = "b";
+    CHECK(summary(make_plan(moved, images_named({"v1"}), world)) == "web-1 blocked");
+}
+
+TEST_CASE("a VM that goes from a lost host is condemned once, and blocks nothing")
+{
+    auto world = world_with({host_named("a"), host_named("b")});
+    world.hosts[1].reachable = false;
+    know(world, deployed(release_with("v1", 2), "web-2", "b"), "b");
+    CHECK(summary(make_plan(release_with("v1", 1), images_named({"v1"}), world)) ==
+          "web-1 create, web-2 retire");
+    world.recorded.begin()->second.state = condemned_state;
+    CHECK(summary(make_plan(release_with("v1", 1), images_named({"v1"}), world)) == "web-1 create");
+}
+
+TEST_CASE("those that are down are mended first, and never more than allowed go down with them")
+{
+    const auto old_release = release_with("v1", 5);
+    auto host = host_named("local");
+    auto world = world_with({});
+    for (const auto* name : {"web-1", "web-2", "web-3", "web-4", "web-5"}) {
+        auto vm = deployed(old_release, name, "local");
+        know(world, vm, "local");
+        if (vm.name == "web-4") {
+            vm.state = "stopped";
+        }
+        host.vms.push_back(vm);
+    }
+    world.hosts = {host};
+    auto release = release_with("v2", 5);
+    release.rollout.canary = 0;
+    const auto plan = make_plan(release, images_named({"v2"}), world);
+    const auto names = [&](unsigned most) {
+        std::string text;
+        for (const auto& group : groups_of_wave(plan, 0, most)) {
+            for (const auto* vm : group) {
+                text += vm->spec.name.substr(4);
+            }
+            text += "|";
+        }
+        return text;
+    };
+    CHECK(names(2) == "4|12|35|");
+    CHECK(names(0) == "41235|");
+    CHECK(names(9) == "4|1235|");
+}
+
+TEST_CASE("blue and green stand beside each other until the new ones are proven")
+{
+    auto release = release_with("v1", 2);
+    release.rollout.strategy = Rollout::Strategy::blue_green;
+    auto host = host_named("local");
+    auto world = world_with({host});
+    const auto make = [&](const std::string& image) {
+        release.vms[0].image = release.vms[1].image = image;
+        return make_plan(release, images_named({"v1", "v2", "v3"}), world);
+    };
+    const auto stand = [&](const Plan& plan, bool proven) {
+        for (const auto& vm : plan.vms) {
+            if (vm.action != Action::create) {
+                continue;
+            }
+            ObservedVm seen;
+            seen.uuid = vm.spec.uuid;
+            seen.name = vm.spec.name;
+            seen.state = "running";
+            seen.release = "web";
+            seen.image = vm.spec.image.digest;
+            seen.spec = spec_digest(vm.spec);
+            if (proven) {
+                know(world, seen, "local");
+            }
+            world.hosts[0].vms.push_back(seen);
+        }
+    };
+    const auto first = make("v1");
+    CHECK(summary(first) == "web-1-blue create, web-2-blue create");
+    stand(first, true);
+    CHECK(summary(make("v1")) == "web-1-blue keep, web-2-blue keep");
+    const auto second = make("v2");
+    CHECK(summary(second) == "web-1-green create, web-2-green create, web-1-blue retire, "
+                             "web-2-blue retire");
+    CHECK(second.vms[2].replaced);
+    stand(second, true);
+    // Killed before the old ones were retired: the same again, and then only they go.
+    CHECK(summary(make("v2")) ==
+          "web-1-green keep, web-2-green keep, web-1-blue retire, web-2-blue retire");
+    std::erase_if(world.hosts[0].vms,
+                  [](const ObservedVm& vm) { return vm.name.ends_with("-blue"); });
+    world.recorded.clear();
+    for (const auto& vm : world.hosts[0].vms) {
+        know(world, vm, "local");
+    }
+    CHECK(summary(make("v3")) == "web-1-blue create, web-2-blue create, web-1-green retire, "
+                                 "web-2-green retire");
+    for (auto& vm : world.hosts[0].vms) {
+        vm.state = "stopped"; // the host was rebooted
+    }
+    CHECK(summary(make("v2")) == "web-1-green start, web-2-green start");
+}
+
+TEST_CASE("a snapshot of somebody else's: the file in use stays, and its data are not defined away")
+{
+    const auto release = release_with("v1", 1);
+    auto vm = deployed(release, "web-1", "local");
+    auto world = world_with({host_named("local")});
+    know(world, vm, "local");
+    vm.disks = {"/d/web-1/system-" + vm.image.substr(0, 16) + ".snap", "/d/web-1/data-x.qcow2"};
+    world.hosts[0].vms = {vm};
+    world.hosts[0].disks = {{.vm = "web-1", .path = vm.disks[0]}};
+    CHECK(make_plan(release, images_named({"v1"}), world).vms[0].leftovers.empty());
+    CHECK(summary(make_plan(release_with("v2", 1), images_named({"v2"}), world)) ==
+          "web-1 reimage");
+    world.hosts[0].vms[0].disks[1] = "/d/web-1/data-x.snap";
+    CHECK(summary(make_plan(release, images_named({"v1"}), world)) == "web-1 keep");
+    const auto blocked = make_plan(release_with("v2", 1), images_named({"v2"}), world);
+    CHECK(summary(blocked) == "web-1 blocked");
+    CHECK(blocked.vms[0].reason.find("data-x.snap") != std::string::npos);
+}
+
+TEST_CASE("a system disk that is smaller than its image is refused")
+{
+    auto release = release_with("v1", 1);
+    auto images = images_named({"v1"});
+    images.images["v1"].size = 3U << 20U;
+    release.vms[0].system_disk_mib = 3;
+    CHECK(summary(make_plan(release, images, world_with({host_named("a")}))) == "web-1 create");
+    release.vms[0].system_disk_mib = 2;
+    CHECK(summary(make_plan(release, images, world_with({host_named("a")}))) == "web-1 blocked");
 }

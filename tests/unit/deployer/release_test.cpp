@@ -1,4 +1,5 @@
 #include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
 #include "stemma/deployer/release.hpp"
 #include "stemma/support/errors.hpp"
 
@@ -26,15 +27,26 @@ vms:
     image: other
     memory_mib: 1024
     vcpus: 2
-    network: none
+    networks: [user, default, {bridge: br0, mac: "52:54:00:AA:bb:01"}]
+    spread: rack
+    anti_affinity: host
+    system_disk_mib: 4096
+    helper: both
+    cloud_init:
+      user_data: |
+        #cloud-config
+        hostname: x
+      network_config: net.yaml
     boot:
 verify:
   files:
     - /usr/sbin/shopd
     - {path: /etc/x, sha256: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
   tcp: [{port: 7070, send: "a\n", expect: b}]
+  http: [{port: 80, path: /health, status: 204, host: shop.test}]
   commands: [{run: [true], exit: 1, expect: x}]
-rollout: {canary: 2, batch: 3, boot_timeout_s: 9, check_timeout_s: 8, stop_timeout_s: 0, pause_s: 1, on_failure: stop}
+  compare: {allowed: 1, ignore: "/etc/x:*"}
+rollout: {canary: 2, batch: 3, max_unavailable: 2, deadline_s: 600, boot_timeout_s: 9, check_timeout_s: 8, stop_timeout_s: 0, pause_s: 1, on_failure: stop}
 )";
 
 std::string complaint(const std::string& text)
@@ -71,6 +83,23 @@ TEST_CASE("every key of a release file arrives in the structs")
     CHECK(big.image == "other");
     CHECK(big.vcpus == 2);
     CHECK_FALSE(big.boot);
+    REQUIRE(big.networks.size() == 3);
+    CHECK(big.networks[0].kind == NetworkCard::Kind::user);
+    CHECK(big.networks[1].source == "default");
+    CHECK(big.networks[2].kind == NetworkCard::Kind::bridge);
+    CHECK(big.networks[2].mac == "52:54:00:aa:bb:01");
+    CHECK(big.spread == "rack");
+    CHECK(big.anti_affinity == "host");
+    CHECK(big.group == "big");
+    CHECK(first.group == "shop-{1..4}");
+    CHECK(big.system_disk_mib == 4096);
+    CHECK(big.helper == Helper::both);
+    REQUIRE(big.cloud_init);
+    CHECK(big.cloud_init->user_data.text == "#cloud-config\nhostname: x\n");
+    CHECK(big.cloud_init->network_config->file == "/r/net.yaml");
+    CHECK(release.verify.http.at(0).status == 204);
+    CHECK(release.rollout.max_unavailable == 2);
+    CHECK(release.rollout.deadline == std::chrono::seconds(600));
     CHECK(release.verify.files[1].sha256 == std::string(64, 'a'));
     CHECK(release.verify.tcp[0].send == "a\n");
     CHECK(release.verify.commands[0].exit == 1);
@@ -110,6 +139,20 @@ TEST_CASE("what cannot be meant is refused")
              "version: 1\nrelease: a\nvms: [{name: a, image: b}]\nverify: {commands: [{run: "
              "[]}]}\n",
              "version: 1\nrelease: a\nvms: [{name: a, image: b}]\nrollout: {on_failure: shrug}\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, host: x, hosts: {z: a}}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, networks: []}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, networks: [{mac: x}]}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, networks: "
+             "[{network: n, mac: '01:00:00:00:00:00'}]}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, cloud_init: {}}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, helper: none}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b}]\nverify: {http: [{path: x}]}\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b}]\n"
+             "verify: {http: [{path: \"/a\\r\\nX: y\"}]}\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b}]\nrollout: {max_unavailable: 0}\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, data_disks: [{name: d, size_mib: "
+             "1}]}]\nrollout: {strategy: blue_green}\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: '${b}'}]\n",
          }) {
         INFO(text);
         CHECK(complaint(text).starts_with("config "));
@@ -141,4 +184,52 @@ TEST_CASE("a verification survives its own JSON")
 {
     const auto verify = parse_release(whole, "r").verify;
     CHECK(to_json(verification_from_json(to_json(verify))) == to_json(verify));
+}
+
+TEST_CASE("a slip in a key is shown where the key stands, also in an overlay")
+{
+    CHECK(complaint("version: 1\nrelease: a\nvms: [{name: a, image: b}]\nrolout: {}\n")
+              .find("r.yaml:4:1: unknown key 'rolout'") != std::string::npos);
+    const TemporaryFolder folder("release");
+    const auto base = folder.path() / "base.yaml";
+    const auto over = folder.path() / "prod.yaml";
+    write_file(base, "version: 1\nrelease: a\nvms: [{name: a, image: b}]\n");
+    write_file(over, "vms:\n  - name: a\n    memroy_mib: 64\n");
+    const auto error = error_of([&] { (void)load_release({.files = {base, over}, .set = {}}); });
+    REQUIRE(error);
+    CHECK(error->message() == over.string() + ":3:5: unknown key 'memroy_mib'");
+    CHECK(error->hint() == "did you mean 'memory_mib'?");
+}
+
+TEST_CASE("overlays and variables make one release of several files")
+{
+    const TemporaryFolder folder("release");
+    const auto base = folder.path() / "base.yaml";
+    const auto over = folder.path() / "prod.yaml";
+    write_file(base,
+               "version: 1\nrelease: shop\nvariables: {count: 2, image: shop-1}\n"
+               "defaults: {memory_mib: 64}\n"
+               "vms: [{name: 'web-{1..${count}}', image: '${image}'}, {name: db, image: d}]\n");
+    write_file(over,
+               "variables: {count: 4}\nvms: [{name: db, memory_mib: 256}]\n"
+               "rollout: {batch: 2}\n");
+    const auto plain = load_release(base);
+    CHECK(plain.vms.size() == 3);
+    CHECK(plain.digest == sha256(read_file(base)));
+    const auto both = load_release({.files = {base, over}, .set = {}});
+    REQUIRE(both.vms.size() == 5);
+    CHECK(both.vms[0].memory_mib == 64);
+    CHECK(both.vms[4].name == "db");
+    CHECK(both.vms[4].image == "d");
+    CHECK(both.vms[4].memory_mib == 256);
+    CHECK(both.rollout.batch == 2);
+    CHECK(both.digest != plain.digest);
+    const auto set = load_release({.files = {base, over}, .set = {{"image", "shop-2"}}});
+    CHECK(set.vms[3].image == "shop-2");
+    CHECK(set.digest != both.digest);
+    const auto error = error_of([&] {
+        (void)load_release({.files = {base}, .set = {{"imag", "x"}}});
+    });
+    REQUIRE(error);
+    CHECK(error->hint() == "did you mean 'image'?");
 }

@@ -1,8 +1,11 @@
+#include "stemma/core/digest.hpp"
 #include "stemma/deployer/spec.hpp"
 #include "stemma/virt/domain_xml.hpp"
 #include "stemma/virt/xml.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <set>
 
 using namespace stemma;
 using namespace stemma::deployer;
@@ -35,7 +38,8 @@ const VmPaths paths{.system_disk = "/f/s & 'q'.qcow2",
                     .console = "/f/console.log",
                     .channel = "/f/run/u",
                     .kernel = "/f/boot/b",
-                    .initrd = "/f/boot/c"};
+                    .initrd = "/f/boot/c",
+                    .seed = {}};
 
 } // namespace
 
@@ -113,4 +117,76 @@ TEST_CASE("without direct boot a VM boots from its disk, without a network it ha
     CHECK(root.find("os/kernel") == nullptr);
     CHECK(root.attribute_at("os/boot", "dev") == "hd");
     CHECK(virt::describe_domain(xml).interfaces.empty());
+}
+
+TEST_CASE("cards, seed, size and helper are in the digest, and were not before they were there")
+{
+    // sha256 of this spec's canonical JSON as the first version of Stemma wrote it
+    auto plain = sample();
+    auto json = to_json(plain);
+    for (const auto* later : {"networks", "seed", "system_disk_mib", "helper"}) {
+        json.erase(later);
+    }
+    CHECK(spec_digest(spec_from_json(json)) == spec_digest(plain));
+    json.erase("host");
+    json["image"] = plain.image.digest;
+    json["boot"].erase("kernel");
+    json["boot"].erase("initrd");
+    CHECK(sha256(canonical_json(json)).hex() == spec_digest(plain));
+    std::set<std::string> digests{spec_digest(plain)};
+    plain.networks = {{.kind = NetworkCard::Kind::bridge, .source = "br0", .mac = {}}};
+    CHECK(digests.insert(spec_digest(plain)).second);
+    plain.seed = ResolvedSeed{.path = "/s", .sha256 = std::string(64, 'e')};
+    CHECK(digests.insert(spec_digest(plain)).second);
+    CHECK(to_json(spec_from_json(to_json(plain))) == to_json(plain));
+    plain.seed->path = "/elsewhere";
+    CHECK_FALSE(digests.insert(spec_digest(plain)).second);
+    plain.helper = Helper::both;
+    CHECK(digests.insert(spec_digest(plain)).second);
+    plain.system_disk_mib = 1;
+    CHECK(digests.insert(spec_digest(plain)).second);
+}
+
+TEST_CASE("cards, the seed and both channels are in the XML; a card keeps its address")
+{
+    auto spec = sample();
+    spec.networks = {
+        {.kind = NetworkCard::Kind::user, .source = {}, .mac = {}},
+        {.kind = NetworkCard::Kind::network, .source = "default", .mac = {}},
+        {.kind = NetworkCard::Kind::bridge, .source = "br0", .mac = "52:54:00:0a:0b:0c"}};
+    spec.seed = ResolvedSeed{.path = "/s", .sha256 = std::string(64, 'e')};
+    spec.helper = Helper::both;
+    auto places = paths;
+    places.seed = "/f/boot/e";
+    const auto about = virt::describe_domain(domain_xml(spec, places, "qemu"));
+    REQUIRE(about.interfaces.size() == 3);
+    CHECK(about.interfaces[1].source == "default");
+    CHECK(about.interfaces[2].source == "br0");
+    CHECK(about.interfaces[2].mac == "52:54:00:0a:0b:0c");
+    CHECK(about.interfaces[0].mac != about.interfaces[1].mac);
+    REQUIRE(about.disks.size() == 3);
+    CHECK(about.disks[2].source == "/f/boot/e");
+    CHECK(about.disks[2].read_only);
+    CHECK(about.disks[2].format == "raw");
+    REQUIRE(about.channels.size() == 2);
+    spec.image.digest = std::string(64, 'd');
+    const auto again = virt::describe_domain(domain_xml(spec, places, "kvm"));
+    CHECK(again.interfaces[0].mac == about.interfaces[0].mac);
+}
+
+TEST_CASE("a definition's digest changes with everything in it but the mark, the id and blanks")
+{
+    const auto xml = domain_xml(sample(), paths, "qemu");
+    const auto digest = virt::definition_digest(xml);
+    auto other = sample();
+    other.image.digest = std::string(64, 'd'); // in the mark alone
+    CHECK(virt::definition_digest(domain_xml(other, paths, "qemu")) == digest);
+    auto spaced = xml;
+    spaced.replace(spaced.find("<domain"), 7, "<domain id='3'");
+    spaced.insert(spaced.find("<vcpu"), "\n\n   ");
+    CHECK(virt::definition_digest(spaced) == digest);
+    other = sample();
+    other.memory_mib = 97;
+    CHECK(virt::definition_digest(domain_xml(other, paths, "qemu")) != digest);
+    CHECK(virt::definition_digest(domain_xml(sample(), paths, "kvm")) != digest);
 }

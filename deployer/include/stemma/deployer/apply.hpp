@@ -10,6 +10,8 @@
 #include "stemma/deployer/verify.hpp"
 #include "stemma/lineage/store.hpp"
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,13 +32,17 @@ struct VmResult {
 struct ApplyResult {
     std::vector<VmResult> vms;
     bool ok = true;
+    /// VMs whose host cannot be reached: they are gone for the release, and go for good when it is
+    /// back.
+    std::vector<std::string> condemned{};
 };
 
 /// Carries out plans: wave by wave, every step idempotent and recorded before and after, so that a
 /// run that was killed anywhere is continued by planning and applying again.
 ///
-/// Stops after the first wave with a bad VM. Retires, and removes what is left over, only after all
-/// waves were good: until then the way back is there.
+/// Within a wave never more than `max_unavailable` VMs that were good are down at once. Stops after
+/// the first group of VMs with a bad one, and when the rollout's deadline is over. Retires, and
+/// removes what is left over, only after all waves were good: until then the way back is there.
 class Applier {
 public:
     /// Everything is borrowed.
@@ -47,6 +53,8 @@ public:
         Log& log;
         Progress& progress;
         const Cancel& cancel;
+        /// Asked before each group of VMs: a rollout that is paused waits. May be null.
+        std::function<bool()> paused = nullptr;
     };
     Applier(World world, Rollout rollout, Verifier& verifier);
 
@@ -62,7 +70,13 @@ private:
     std::vector<CheckResult> check_until_good(const PlannedVm& vm);
     void retire(const PlannedVm& vm);
     void remove_leftovers(const PlannedVm& vm);
+    void condemn(const PlannedVm& vm, const std::string& why);
     bool apply_wave(const Plan& plan, std::size_t wave, ApplyResult& result);
+    bool apply_group(const std::vector<const PlannedVm*>& group,
+                     Activity& activity,
+                     ApplyResult& result);
+    void wait_while_paused();
+    [[nodiscard]] bool is_too_late() const;
     void finish(const Plan& plan, ApplyResult& result);
     void wait(std::chrono::milliseconds time) const;
     template <typename Work>
@@ -78,6 +92,7 @@ private:
     std::string release_;
     std::string version_;
     std::string checks_;
+    std::chrono::steady_clock::time_point started_{};
 };
 
 /// The event that says that a release is in force: what `release rollback` and the next apply

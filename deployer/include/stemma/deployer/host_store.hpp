@@ -42,10 +42,16 @@ public:
     /// proven before and did not change since.
     /// throws  corrupt: the content is not what `image` says; not_found: its file is gone
     virtual void provide_image(const ImageRef& image) = 0;
-    /// A kernel or an initrd.
+    /// A kernel, an initrd, or a cloud-init seed, by content.
+    /// mode    of the file on the host, where it is a file of its own
     /// throws  conflict: the file's content is another by now
-    virtual void provide_boot_file(const std::string& path, const std::string& sha256) = 0;
-    /// The system overlay on the image, and data disks; those that are there stay.
+    virtual void
+    provide_boot_file(const std::string& path, const std::string& sha256, mode_t mode) = 0;
+    /// Digests of base images that somebody wrote to since they were proven, where that can be seen
+    /// without reading them.
+    [[nodiscard]] virtual std::vector<std::string> changed_bases() { return {}; }
+    /// The system overlay on the image, and data disks; those that are there stay, and grow when
+    /// they should be larger.
     virtual void make_disks(const VmSpec& spec) = 0;
     /// One that disks() listed; a missing one is fine. throws  usage: no disk of ours
     virtual void remove_disk(const std::string& path) = 0;
@@ -58,7 +64,7 @@ public:
 ///     store.id                 a UUID: hosts that share the folder see the same
 ///     images/DIGEST.qcow2      base images by content, never written (also .raw)
 ///     images/DIGEST.proof      size, time and inode of the file whose digest was last proven
-///     boot/SHA256              kernels and initrds by content
+///     boot/SHA256              kernels, initrds and cloud-init seeds by content
 ///     vms/NAME/system-D.qcow2  overlay on the image whose digest begins with D (16 digits)
 ///     vms/NAME/data-X.qcow2    data disk X: outlives every re-imaging
 ///     vms/NAME/console.log     what the VM said on its serial port
@@ -77,7 +83,9 @@ public:
     void remove_base(const std::string& digest) override;
     [[nodiscard]] bool has_image(const ImageRef& image) override;
     void provide_image(const ImageRef& image) override;
-    void provide_boot_file(const std::string& path, const std::string& sha256) override;
+    void
+    provide_boot_file(const std::string& path, const std::string& sha256, mode_t mode) override;
+    [[nodiscard]] std::vector<std::string> changed_bases() override;
     void make_disks(const VmSpec& spec) override;
     void remove_disk(const std::string& path) override;
     void forget(const std::string& vm_name) override;

@@ -11,6 +11,9 @@
 
 namespace stemma::deployer {
 
+/// State in the lineage of a VM that is to be removed as soon as its host is back.
+inline constexpr std::string_view condemned_state = "condemned";
+
 /// One VM as its host shows it.
 struct ObservedVm {
     std::string uuid;
@@ -24,6 +27,11 @@ struct ObservedVm {
     std::vector<std::string> disks; ///< paths, in the domain's order
     std::uint64_t memory_mib = 0;
     unsigned vcpus = 0;
+    /// Its definition is not any more what it was made with; false where we never noted that.
+    bool edited = false;
+    std::vector<std::string>
+        live_disks{}; ///< what it reads and writes now; empty when it stands still
+    std::vector<std::string> snapshots{}; ///< names, as libvirt keeps them
 };
 
 /// One host as it is now.
@@ -39,9 +47,11 @@ struct ObservedHost {
     struct DiskFile {
         std::string vm;
         std::string path;
-        bool data = false; ///< a data disk: kept until the VM is retired
+        bool data = false; ///< a data disk, or a stranger's file: kept until the VM is retired
     };
     std::vector<DiskFile> disks;
+    /// Digests of images whose base file was written to since it was last proven.
+    std::vector<std::string> changed_bases{};
 };
 
 /// A base image in a host's store.

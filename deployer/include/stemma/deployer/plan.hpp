@@ -30,6 +30,10 @@ struct PlannedVm {
     std::string from_image; ///< digest; empty when it is new
     std::string reason;
     std::size_t wave = 0; ///< 0: canaries; retirements come after all waves
+    /// It runs and was proven good as it is: changing it takes something away for a while.
+    bool available = false;
+    /// Retired because another colour of it is proven then; nothing of the user's goes with it.
+    bool replaced = false;
     /// Files of this VM's folder that nothing will use after the whole plan is done.
     std::vector<std::string> leftovers;
 };
@@ -68,18 +72,32 @@ struct World {
 
 /// The images and boot files that a release names, looked up beforehand.
 struct Resolved {
-    std::map<std::string, ImageRef> images;   ///< by the release file's word
-    std::map<std::string, std::string> files; ///< sha256 by path: kernels and initrds
+    std::map<std::string, ImageRef> images;    ///< by the release file's word
+    std::map<std::string, std::string> files;  ///< sha256 by path: kernels and initrds
+    std::map<std::string, ResolvedSeed> seeds; ///< by VM name
 };
+
+/// Names of a release's VMs as they will be called: with blue_green each has two.
+std::vector<std::string> possible_names(const Release& release, const VmWanted& vm);
 
 /// Pure: the same arguments give the same plan.
 ///
 /// A VM stays on the host that has it. New ones go to their named host, or are spread over the
-/// hosts that carry their labels: fewest VMs of this release first, then by name.
+/// hosts that carry their labels: those with enough memory first, then as `spread` and
+/// `anti_affinity` say, then fewest VMs of this release, then by name.
+///
+/// Of the two colours of a blue_green release the one is planned for which fewer VMs that are there
+/// would change: the new ones stand beside the old ones until all are proven.
 Plan make_plan(const Release& release, const Resolved& resolved, const World& world);
 
 /// The same toward specs that were applied before; what `release rollback` uses.
 Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, const World& world);
+
+/// Groups of the VMs of one wave that may be worked on at once so that never more than
+/// `max_unavailable` (0: any number) of those that are available go down: first all that are down
+/// already, then the others in so many at a time. Pointers into `plan`, in its order.
+std::vector<std::vector<const PlannedVm*>>
+groups_of_wave(const Plan& plan, std::size_t wave, unsigned max_unavailable);
 
 /// What was proven of a VM: this spec, by these checks.
 std::string proof_of(const std::string& spec_digest, const std::string& checks_digest);

@@ -52,7 +52,8 @@ public:
     void remove_base(const std::string& digest) override;
     [[nodiscard]] bool has_image(const ImageRef& image) override;
     void provide_image(const ImageRef& image) override;
-    void provide_boot_file(const std::string& path, const std::string& sha256) override;
+    void
+    provide_boot_file(const std::string& path, const std::string& sha256, mode_t mode) override;
     void make_disks(const VmSpec& spec) override;
     void remove_disk(const std::string& path) override;
     void forget(const std::string& vm_name) override;

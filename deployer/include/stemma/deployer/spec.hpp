@@ -31,6 +31,12 @@ struct ResolvedBoot {
     std::string cmdline;
 };
 
+/// A cloud-init seed disk by content. It may hold secrets: the lineage gets the digest alone.
+struct ResolvedSeed {
+    std::string path; ///< on the machine of the deployer; readable by its owner only
+    std::string sha256;
+};
+
 /// Everything that decides how one VM is made, with nothing left to look up.
 struct VmSpec {
     std::string uuid; ///< version 5, of release and name
@@ -41,8 +47,12 @@ struct VmSpec {
     std::uint64_t memory_mib = 0;
     unsigned vcpus = 0;
     std::string network;
+    std::vector<NetworkCard> networks; ///< when not empty: these, instead of `network`
+    std::uint64_t system_disk_mib = 0; ///< 0: as large as the image
     std::optional<ResolvedBoot> boot;
     std::vector<DataDisk> data_disks;
+    std::optional<ResolvedSeed> seed;
+    Helper helper = Helper::stemma;
 };
 
 std::string vm_uuid(std::string_view release, std::string_view name);
@@ -63,10 +73,15 @@ struct VmPaths {
     std::string channel;
     std::string kernel;
     std::string initrd;
+    std::string seed; ///< empty: none
 };
 
 /// Where the guest sees a disk: 0, the system's, is "vda"; data disks follow.
 std::string disk_target(std::size_t index);
+
+/// The mark that says what a domain was made from, for virt::Domain::set_metadata().
+/// definition  digest of what libvirt made of our XML (virt::definition_digest())
+std::string mark_element(const VmSpec& spec, const std::string& definition);
 
 /// libvirt's XML for a VM.
 /// accel  "kvm", "qemu" (emulation) or "test" (libvirt's test driver)

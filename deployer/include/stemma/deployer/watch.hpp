@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,26 +20,40 @@ namespace stemma::deployer {
 
 using RecordedVms = std::map<std::string, World::Recorded>; ///< by uuid
 
-/// What the lineage should be told after a look at one host: `vm.state` for each VM of ours whose
-/// state is another than the lineage has. Pure.
+/// What the lineage should be told after a look at all hosts. Pure.
 ///
-/// host  unreachable: its VMs become unknown, whatever they were
+/// - `vm.state` for each VM whose state is another than the lineage has; those on a host that
+/// cannot
+///   be reached become unknown, whatever they were;
+/// - `vm.migrated` for a VM that runs on another host while its own, which answers, does not run
+/// it.
+///
+/// Condemned VMs are left out: they stay so until they are gone.
 std::vector<model::EventDraft>
-reconcile(const ObservedHost& host, const RecordedVms& recorded, Time now);
+reconcile(const std::vector<ObservedHost>& hosts, const RecordedVms& recorded, Time now);
+
+/// What the lineage should be told of one event: nothing when it has it already, or when the VM is
+/// none of ours. Pure.
+std::vector<model::EventDraft>
+facts_of(const virt::HostEvent& event, const RecordedVms& recorded, Time now);
 
 /// One way in which a host differs from what was applied.
 struct Drift {
     std::string host;
     std::string vm;
-    std::string kind; ///< missing, stopped, foreign, renamed, image, definition, disks, elsewhere
+    /// missing, stopped, foreign, renamed, elsewhere, image, base, definition, edited, memory,
+    /// vcpus, disks, snapshot
+    std::string kind;
     std::string expected;
     std::string actual;
 };
 /// Differences between hosts and specs that were applied, by host and VM. Pure. VMs without our
-/// mark are foreign and reported only where `with_foreign`.
+/// mark are foreign and reported only where `with_foreign`; those that the lineage has anyway
+/// (`adopted`, by uuid) are not.
 std::vector<Drift> find_drift(const std::vector<ObservedHost>& hosts,
                               const std::vector<VmSpec>& applied,
-                              bool with_foreign);
+                              bool with_foreign,
+                              const std::set<std::string>& adopted = {});
 
 /// Follows hosts: registers, lists, records; then events as hints, and everything again on a timer.
 class Watcher {
@@ -50,6 +65,8 @@ public:
         const Clock& clock;
         Log& log;
         const Cancel& cancel;
+        /// Called after each look at all hosts, in order of name; may be null.
+        std::function<void(const std::vector<ObservedHost>&)> looked = nullptr;
     };
     Watcher(std::vector<HostEntry> hosts, Surroundings surroundings);
     ~Watcher();
@@ -63,16 +80,22 @@ public:
 
 private:
     struct Watched;
-    void connect(Watched& watched);
-    void look(Watched& watched);
-    void lose(Watched& watched, const std::string& why);
-    void record_reboot(const Watched& watched, const std::string& uuid);
+    using Deadline = std::chrono::steady_clock::time_point;
+    bool connect(Watched& watched, Deadline deadline);
+    ObservedHost look(Watched& watched, Deadline deadline);
+    ObservedHost lose(Watched& watched, const std::string& why);
+    void look_at_all(Deadline deadline);
+    void finish_condemned(Watched& watched, const ObservedHost& host);
+    void take(const virt::HostEvent& event);
+    void take_reboot(const virt::HostEvent& event);
     void record(const std::vector<model::EventDraft>& drafts);
     void record_host(const Watched& watched, std::string_view state, const std::string& reason);
 
     Surroundings surroundings_;
     std::shared_ptr<virt::EventQueue> queue_;
     std::vector<std::unique_ptr<Watched>> hosts_;
+    std::chrono::steady_clock::time_point due_{}; ///< the next look at all
+    std::map<std::string, std::chrono::steady_clock::time_point> rebooted_;
 };
 
 } // namespace stemma::deployer
