@@ -104,7 +104,7 @@ void install_debs_by_dpkg(World& world,
         refuse_all("the packages cannot be installed:", plan.problems);
     }
     std::map<std::string, fs::path> files;
-    std::string script = "exec dpkg --log=/dev/null --force-unsafe-io --install";
+    std::string script = "exec /usr/bin/dpkg --log=/dev/null --force-unsafe-io --install";
     for (const Deb* deb : plan.order) {
         const auto name = fmt::format("{:04}.deb", files.size());
         files.emplace(name, deb->path);

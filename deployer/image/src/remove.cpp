@@ -38,7 +38,7 @@ void expect_there(const DpkgDatabase& database, const std::string& name)
 
 void purge_by_dpkg(World& world, ChangeSession& session, const RemoveRequest& request)
 {
-    std::string script = "exec dpkg --log=/dev/null --purge";
+    std::string script = "exec /usr/bin/dpkg --log=/dev/null --purge";
     for (const std::string& name : request.packages) {
         script += " " + shell_quote(name);
     }
