@@ -97,29 +97,35 @@ int run_image_list(Context& context, const Args& args)
                  {.title = "file", .member = "file"}});
 }
 
-int run_image_show(Context& context, const Args& args)
+namespace {
+
+/// What the ledger says of an image, or the same members of a file that nobody recorded.
+Json recorded_item(const image::Selected& selected)
 {
-    const auto& words = args.expect_words(1, 1, "SEL");
-    const auto selected = select_image(context, args, words[0]);
-    Json item;
     if (selected.recorded) {
-        item = image_item(*selected.recorded);
-    } else {
-        item = image_item({});
-        item["name"] = selected.shown;
-        item["path"] = selected.path.string();
-        item["digest"] = nullptr;
-        item["created"] = nullptr;
+        return image_item(*selected.recorded);
     }
-    const auto chain = disk::chain_of(selected.path, selected.open);
+    auto item = image_item({});
+    item["name"] = selected.shown;
+    item["path"] = selected.path.string();
+    item["digest"] = nullptr;
+    item["created"] = nullptr;
+    return item;
+}
+
+Json chain_items(const std::vector<volume::Container>& chain)
+{
     Json files = Json::array();
     for (const auto& container : chain) {
         files.push_back({{"path", container.path.string()},
                          {"format", volume::to_string(container.format)},
                          {"snapshots", container.snapshots}});
     }
-    const auto disk = disk::open_disk(selected.path, selected.open);
-    const auto table = disk::partition_table(*disk);
+    return files;
+}
+
+Json partition_items(const volume::PartitionTable& table)
+{
     Json partitions = Json::array();
     for (const auto& partition : table.partitions) {
         partitions.push_back({{"number", partition.number},
@@ -129,10 +135,63 @@ int run_image_show(Context& context, const Args& args)
                               {"label", partition.label},
                               {"content", partition.content}});
     }
+    return partitions;
+}
+
+std::string described(const volume::Partition& partition)
+{
+    return fmt::format("{:<10} {} {} {}\n",
+                       partition.number == 0     ? "disk"
+                       : partition.type == "lvm" ? "volume"
+                                                 : fmt::format("part {}", partition.number),
+                       partition.content.empty() ? "unknown" : partition.content,
+                       human_size(partition.length),
+                       partition.label);
+}
+
+/// An image for people.
+std::string image_text(const Json& item, const volume::PartitionTable& table)
+{
+    std::string text;
+    for (const std::string_view key :
+         {"name", "digest", "parent", "os", "format", "path", "created"}) {
+        const auto& value = item[std::string(key)];
+        if (value.is_string() && !value.get<std::string>().empty()) {
+            text += fmt::format("{:<10} {}\n", key, printable(value.get<std::string>()));
+        }
+    }
+    text += fmt::format("{:<10} {}\n", "size", human_size(item["size"].get<std::uint64_t>()));
+    text += fmt::format("{:<10} {}\n", "table", volume::to_string(table.kind));
+    for (const auto& partition : table.partitions) {
+        text += described(partition);
+    }
+    for (const auto& file : item["chain"]) {
+        text += fmt::format("{:<10} {}\n", "file", file["path"].get<std::string>());
+    }
+    for (const auto& entry : item["installed"]) {
+        text += fmt::format("{:<10} {} {} {}\n",
+                            "installed",
+                            string_member(entry, "kind"),
+                            printable(text_of(member(entry, "name"), "name")),
+                            optional_string_member(entry, "version").value_or(""));
+    }
+    return text + fmt::format("{:<10} {}\n", "packages", item["packages"].size());
+}
+
+} // namespace
+
+int run_image_show(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(1, 1, "SEL");
+    const auto selected = select_image(context, args, words[0]);
+    const auto chain = disk::chain_of(selected.path, selected.open);
+    const auto disk = disk::open_disk(selected.path, selected.open);
+    const auto table = disk::partition_table(*disk);
+    auto item = recorded_item(selected);
     item["size"] = disk->size();
-    item["chain"] = files;
+    item["chain"] = chain_items(chain);
     item["partition_table"] = volume::to_string(table.kind);
-    item["partitions"] = partitions;
+    item["partitions"] = partition_items(table);
     Answer answer{
         .schema = "stemma.image.show/1", .as_of = std::nullopt, .seq = std::nullopt, .gaps = {}};
     for (const std::string& complaint : table.complaints) {
@@ -142,37 +201,7 @@ int run_image_show(Context& context, const Args& args)
     if (context.format != Format::table) {
         return show(context, answer, {{.title = "name", .member = "name"}});
     }
-    std::string text;
-    for (const std::string_view key :
-         {"name", "digest", "parent", "os", "format", "path", "created"}) {
-        const auto& value = item[std::string(key)];
-        if (value.is_string() && !value.get<std::string>().empty()) {
-            text += fmt::format("{:<10} {}\n", key, printable(value.get<std::string>()));
-        }
-    }
-    text += fmt::format("{:<10} {}\n", "size", human_size(disk->size()));
-    text += fmt::format("{:<10} {}\n", "table", volume::to_string(table.kind));
-    for (const auto& partition : table.partitions) {
-        text += fmt::format("{:<10} {} {} {}\n",
-                            partition.number == 0     ? "disk"
-                            : partition.type == "lvm" ? "volume"
-                                                      : fmt::format("part {}", partition.number),
-                            partition.content.empty() ? "unknown" : partition.content,
-                            human_size(partition.length),
-                            partition.label);
-    }
-    for (const auto& container : chain) {
-        text += fmt::format("{:<10} {}\n", "file", container.path.string());
-    }
-    for (const auto& entry : item["installed"]) {
-        text += fmt::format("{:<10} {} {} {}\n",
-                            "installed",
-                            string_member(entry, "kind"),
-                            printable(text_of(member(entry, "name"), "name")),
-                            optional_string_member(entry, "version").value_or(""));
-    }
-    text += fmt::format("{:<10} {}\n", "packages", item["packages"].size());
-    context.out(text);
+    context.out(image_text(item, table));
     return 0;
 }
 
