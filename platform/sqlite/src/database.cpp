@@ -5,8 +5,12 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <thread>
+#include <utility>
+
+#include "checked_pages.hpp"
 
 namespace stemma::sqlite {
 
@@ -17,6 +21,12 @@ Error error_of(sqlite3* database, int code, std::string_view path)
 {
     const std::string text = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
     const auto name = [&](std::string_view what) { return fmt::format("{}: {}", path, what); };
+    if (code == SQLITE_IOERR_DATA) {
+        return {ErrorCode::corrupt,
+                name("a page does not have its checksum: the disk, or something else than stemma, "
+                     "changed it"),
+                "`stemma ledger verify` tells what is damaged"};
+    }
     switch (code & 0xff) {
     case SQLITE_FULL:
         return {ErrorCode::io,
@@ -27,6 +37,11 @@ Error error_of(sqlite3* database, int code, std::string_view path)
         return {ErrorCode::conflict,
                 name("another process has kept the store locked for too long"),
                 fmt::format("`fuser {}` shows which", path)};
+    case SQLITE_INTERRUPT:
+        return {ErrorCode::conflict,
+                name("this took so long that the store could not wait: its log grows as long as "
+                     "somebody reads the past"),
+                "ask for less at a time, or ask a copy: `stemma ledger backup FILE`"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return {ErrorCode::corrupt, name(text), "`stemma ledger verify` tells what is damaged"};
@@ -152,7 +167,11 @@ void Database::Closer::operator()(sqlite3* database) const noexcept
 }
 
 Database::Database(const std::string& path, const Options& options)
-    : path_(path), patience_(options.patience)
+    : path_(path),
+      patience_(options.patience),
+      longest_log_(options.longest_log),
+      longest_reading_(options.longest_reading),
+      next_shortening_(options.longest_log)
 {
     if (!options.create && path != ":memory:" && !std::filesystem::exists(path)) {
         throw Error(ErrorCode::not_found, fmt::format("there is no {}", path));
@@ -161,8 +180,11 @@ Database::Database(const std::string& path, const Options& options)
     const int flags = access | (options.create ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX |
                       SQLITE_OPEN_EXRESCODE;
     sqlite3* opened = nullptr;
-    const int code = sqlite3_open_v2(
-        path.c_str(), &opened, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
+    const int code =
+        sqlite3_open_v2(path.c_str(),
+                        &opened,
+                        flags,
+                        options.vfs.empty() ? checked_pages_vfs() : options.vfs.c_str());
     handle_.reset(opened);
     if (code != SQLITE_OK) {
         throw error_of(opened, code, path);
@@ -175,6 +197,11 @@ Database::~Database() = default;
 void Database::configure(const Options& options)
 {
     sqlite3_busy_handler(handle_.get(), &Database::on_busy, this);
+    sqlite3_wal_hook(handle_.get(), &Database::on_log, this);
+    if (options.vfs.empty() && !options.read_only) {
+        int bytes = checksum_size; // taken when the file is made, or made anew
+        sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes);
+    }
     execute(fmt::format("PRAGMA cache_size = -{}", options.cache_kib));
     execute("PRAGMA synchronous = FULL;"
             "PRAGMA recursive_triggers = ON;"
@@ -182,8 +209,8 @@ void Database::configure(const Options& options)
             "PRAGMA secure_delete = OFF;"
             "PRAGMA trusted_schema = OFF;"
             "PRAGMA temp_store = MEMORY;"
-            "PRAGMA mmap_size = 1073741824;"
-            "PRAGMA journal_size_limit = 67108864");
+            "PRAGMA mmap_size = 1073741824");
+    execute(fmt::format("PRAGMA journal_size_limit = {}", options.longest_log));
 }
 
 void Database::use_wal()
@@ -202,6 +229,152 @@ int Database::on_busy(void* self, int tries) noexcept
     }
     std::this_thread::sleep_for(milliseconds(1LL << std::min(tries, 5)));
     return 1;
+}
+
+namespace {
+
+/// Frames of the log after which what it holds is written into the database, as SQLite does.
+constexpr int usual_checkpoint = 1000;
+
+} // namespace
+
+int Database::on_log(void* self, sqlite3* database, const char* name, int pages) noexcept
+{
+    auto& known = *static_cast<Database*>(self);
+    sqlite3_file* file = nullptr;
+    sqlite3_int64 size = 0;
+    sqlite3_file_control(database, name, SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (file != nullptr && file->pMethods != nullptr) {
+        file->pMethods->xFileSize(file, &size);
+    }
+    known.log_bytes_ = static_cast<std::uint64_t>(size);
+    if (pages >= usual_checkpoint) {
+        sqlite3_wal_checkpoint_v2(database, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    }
+    return SQLITE_OK;
+}
+
+/// Readers that come and go without a pause keep the log from starting anew by itself; they wait a
+/// moment then. One that stays is waited for in vain, so it is tried again only at twice the
+/// length.
+void Database::shorten_log()
+{
+    if (log_bytes_ <= next_shortening_) {
+        return;
+    }
+    const auto patience = std::exchange(patience_, std::chrono::seconds(1));
+    const int code = sqlite3_wal_checkpoint_v2(
+        handle_.get(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    patience_ = patience;
+    next_shortening_ = code == SQLITE_OK ? longest_log_ : 2 * log_bytes_;
+}
+
+std::uint64_t Database::log_size() const noexcept
+{
+    std::error_code none;
+    const auto size = std::filesystem::file_size(path_ + "-wal", none);
+    return none ? 0 : size;
+}
+
+bool Database::read_too_long() const noexcept
+{
+    return std::chrono::steady_clock::now() - reading_since_ > longest_reading_ &&
+           log_size() > 4 * longest_log_;
+}
+
+int Database::on_progress(void* self) noexcept
+{
+    return static_cast<const Database*>(self)->read_too_long() ? 1 : 0;
+}
+
+void Database::watch_reading(bool reading)
+{
+    constexpr int instructions = 1'000'000; // some milliseconds
+    reading_since_ = std::chrono::steady_clock::now();
+    sqlite3_progress_handler(
+        handle_.get(), instructions, reading ? &Database::on_progress : nullptr, this);
+}
+
+void Database::begin(const char* statement)
+{
+    constexpr auto pause = std::chrono::milliseconds(10);
+    const auto start = std::chrono::steady_clock::now();
+    for (;;) {
+        const int code = sqlite3_exec(handle_.get(), statement, nullptr, nullptr, nullptr);
+        if (code == SQLITE_OK) {
+            return;
+        }
+        // The log changed under a reader many times in a row: a matter of luck, not of locks.
+        const bool unlucky = code == SQLITE_PROTOCOL;
+        if (!unlucky || std::chrono::steady_clock::now() - start > patience_) {
+            throw error_of(handle_.get(), code, path_);
+        }
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+namespace {
+
+sqlite3_file* file_of(sqlite3* database)
+{
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    return file != nullptr && file->pMethods != nullptr ? file : nullptr;
+}
+
+/// Looks at one page as it lies in the file. A page that is all zero was never written.
+bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint64_t number)
+{
+    // Another process may be writing this very page: what is damaged stays so.
+    constexpr int tries = 5;
+    constexpr auto pause = std::chrono::milliseconds(20);
+    const auto offset = static_cast<sqlite3_int64>((number - 1) * page.size());
+    for (int i = 0; i < tries; ++i) {
+        if (i > 0) {
+            std::this_thread::sleep_for(pause);
+        }
+        const int code =
+            file->pMethods->xRead(file, page.data(), static_cast<int>(page.size()), offset);
+        const bool empty =
+            std::all_of(page.begin(), page.end(), [](unsigned char byte) { return byte == 0; });
+        if (code == SQLITE_OK || (code == SQLITE_IOERR_DATA && empty)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+} // namespace
+
+bool Database::has_page_checksums()
+{
+    constexpr int header_size = 100;
+    constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
+    std::array<unsigned char, header_size> header{};
+    auto* const file = file_of(handle_.get());
+    return file != nullptr &&
+           file->pMethods->xRead(file, header.data(), header_size, 0) == SQLITE_OK &&
+           header[reserved_at] == checksum_size;
+}
+
+std::vector<std::uint64_t> Database::damaged_pages()
+{
+    constexpr std::size_t most = 100;
+    std::vector<std::uint64_t> damaged;
+    if (!has_page_checksums()) {
+        return damaged;
+    }
+    auto* const file = file_of(handle_.get());
+    std::vector<unsigned char> page(static_cast<std::size_t>(integer("PRAGMA page_size")));
+    sqlite3_int64 size = 0;
+    file->pMethods->xFileSize(file, &size);
+    const auto pages = static_cast<std::uint64_t>(size) / page.size();
+    for (std::uint64_t number = 1; number <= pages && damaged.size() < most; ++number) {
+        if (is_damaged(file, page, number)) {
+            damaged.push_back(number);
+        }
+    }
+    return damaged;
 }
 
 void Database::execute(const std::string& sql)
@@ -266,6 +439,13 @@ void Database::backup_to(const std::string& path)
     statement.bind(path).run();
 }
 
+void Database::compact()
+{
+    cache_.clear();
+    execute("VACUUM");
+    execute("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
 std::vector<std::string> Database::integrity_findings()
 {
     std::vector<std::string> findings;
@@ -278,13 +458,19 @@ std::vector<std::string> Database::integrity_findings()
     return findings;
 }
 
-Transaction::Transaction(Database& database, Kind kind) : database_(database)
+Transaction::Transaction(Database& database, Kind kind) : database_(database), kind_(kind)
 {
-    database_.execute(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN");
+    database_.begin(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN");
+    if (kind == Kind::read) {
+        database_.watch_reading(true);
+    }
 }
 
 Transaction::~Transaction()
 {
+    if (kind_ == Kind::read) {
+        database_.watch_reading(false);
+    }
     if (open_) {
         try {
             database_.execute("ROLLBACK");
@@ -297,6 +483,28 @@ Transaction::~Transaction()
 void Transaction::commit()
 {
     database_.execute("COMMIT");
+    open_ = false;
+    database_.shorten_log();
+}
+
+Savepoint::Savepoint(Database& database) : database_(database)
+{
+    database_.execute("SAVEPOINT part");
+}
+
+Savepoint::~Savepoint()
+{
+    if (open_) {
+        try {
+            database_.execute("ROLLBACK TO part; RELEASE part");
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch): the whole transaction is gone
+        }
+    }
+}
+
+void Savepoint::keep()
+{
+    database_.execute("RELEASE part");
     open_ = false;
 }
 

@@ -89,15 +89,24 @@ private:
 struct Options {
     bool create = false; ///< makes the file when it is missing
     bool read_only = false;
-    std::string vfs; ///< empty: the system's
+    /// Empty: the system's, with checksums of pages (see below).
+    std::string vfs;
     /// Memory for pages, in KiB. Debian's default of 2 MiB makes every large answer read twice.
     int cache_kib = 64 * 1024;
     /// How long to wait for another writer before `conflict`.
     std::chrono::milliseconds patience{std::chrono::minutes(10)};
+    /// The write-ahead log is brought back to its beginning when it is longer than this, in bytes.
+    std::uint64_t longest_log = std::uint64_t{64} << 20U;
+    /// A reading transaction that is older than this, while the log is four times too long, fails
+    /// with `conflict`: the log cannot be brought back as long as somebody reads the past.
+    std::chrono::milliseconds longest_reading{std::chrono::minutes(5)};
 };
 
 /// One connection, one thread. synchronous=FULL: what a transaction committed survives power
 /// loss. recursive_triggers is on, so that INSERT OR REPLACE fires the triggers that refuse it.
+///
+/// Every page of a database that was made here ends with a checksum of its content; a page that
+/// does not have it is refused (`corrupt`) wherever it is read.
 class Database {
 public:
     /// throws  not_found: no such file and not `create`; corrupt: not a database; io
@@ -125,23 +134,45 @@ public:
     [[nodiscard]] std::int64_t changes() const noexcept;
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] bool in_transaction() const noexcept;
+    /// False for a file of before there were checksums of pages, until compact().
+    [[nodiscard]] bool has_page_checksums();
+    /// Bytes of the write-ahead log's file; 0 when there is none.
+    [[nodiscard]] std::uint64_t log_size() const noexcept;
 
     /// Copies the database, online, into a new file; readers and writers go on.
     /// throws  conflict: it exists; io
     void backup_to(const std::string& path);
+    /// Writes the whole file again without its free pages, and with checksums of pages. Needs as
+    /// much free space as the file has; others wait meanwhile.
+    void compact();
+    /// Numbers of the pages of the file, used or free, that do not have their checksum, at most a
+    /// hundred; empty for a file without checksums. Others may write meanwhile.
+    std::vector<std::uint64_t> damaged_pages();
     /// Every finding of PRAGMA integrity_check but "ok".
     std::vector<std::string> integrity_findings();
 
 private:
+    friend class Transaction;
     struct Closer {
         void operator()(sqlite3* database) const noexcept;
     };
     void configure(const Options& options);
+    void begin(const char* statement);
+    void shorten_log();
+    void watch_reading(bool reading);
+    [[nodiscard]] bool read_too_long() const noexcept;
     std::string path_;
     std::chrono::milliseconds patience_{};
+    std::uint64_t longest_log_ = 0;
+    std::chrono::milliseconds longest_reading_{};
+    std::uint64_t log_bytes_ = 0;       ///< after the last commit here
+    std::uint64_t next_shortening_ = 0; ///< length at which the log is brought back next
+    std::chrono::steady_clock::time_point reading_since_{};
     std::unique_ptr<sqlite3, Closer> handle_;
     std::unordered_map<std::string, Statement> cache_;
     static int on_busy(void* self, int tries) noexcept;
+    static int on_log(void* self, sqlite3* database, const char* name, int pages) noexcept;
+    static int on_progress(void* self) noexcept;
 };
 
 /// BEGIN … COMMIT; rolls back unless commit() was called. `immediate` takes the write lock at once,
@@ -154,6 +185,21 @@ public:
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
     void commit();
+
+private:
+    Database& database_;
+    Kind kind_;
+    bool open_ = true;
+};
+
+/// A part of a transaction that can be taken back alone; taken back unless keep() was called.
+class Savepoint {
+public:
+    explicit Savepoint(Database& database);
+    ~Savepoint();
+    Savepoint(const Savepoint&) = delete;
+    Savepoint& operator=(const Savepoint&) = delete;
+    void keep();
 
 private:
     Database& database_;
