@@ -28,10 +28,11 @@ std::string pre_authentication_encoding(std::string_view payload_type, std::stri
         "DSSEv1 {} {} {} {}", payload_type.size(), payload_type, payload.size(), payload);
 }
 
-Envelope sign_envelope(std::string payload, const sodium::SecretKey& key)
+Envelope
+sign_envelope(std::string payload, const sodium::SecretKey& key, std::string_view payload_type)
 {
-    auto signature = key.sign(pre_authentication_encoding(intoto_payload_type, payload));
-    return {std::string(intoto_payload_type),
+    auto signature = key.sign(pre_authentication_encoding(payload_type, payload));
+    return {std::string(payload_type),
             std::move(payload),
             {{key.public_key().id(), std::move(signature)}}};
 }

@@ -28,9 +28,20 @@ void append(Imported& all, Imported&& one)
     std::move(one.notes.begin(), one.notes.end(), std::back_inserter(all.notes));
 }
 
+/// A bundle of Sigstore holds the envelope beside what proves its signature.
+const Json* bundled_envelope(const Json& json)
+{
+    const auto found = json.is_object() ? json.find("dsseEnvelope") : json.end();
+    return json.is_object() && found != json.end() && looks_like_envelope(*found) ? &*found
+                                                                                  : nullptr;
+}
+
 /// The statement within an envelope; anything else as it is.
 Json opened(Json json, std::string_view name)
 {
+    if (const auto* inner = bundled_envelope(json)) {
+        json = Json(*inner);
+    }
     if (!looks_like_envelope(json)) {
         return json;
     }
@@ -83,7 +94,8 @@ std::optional<std::string> importable_format(const Json& json)
     if (!json.is_object()) {
         return std::nullopt;
     }
-    if (looks_like_envelope(json) || says(json, "_type", "https://in-toto.io/Statement/")) {
+    if (looks_like_envelope(json) || bundled_envelope(json) != nullptr ||
+        says(json, "_type", "https://in-toto.io/Statement/")) {
         return "slsa";
     }
     if (says(json, "spdxVersion", "SPDX-2.")) {

@@ -95,6 +95,34 @@ Time time_or(const Json& object, std::string_view key, Time otherwise)
     }
 }
 
+void ForeignPackage::read_scanned_file()
+{
+    if (is_package_name(name)) {
+        file = file.empty() ? std::string(base_name(name)) : file;
+        name = base_name(name);
+    }
+    if (version.starts_with("sha256:")) {
+        version.clear();
+    }
+}
+
+std::size_t lend_purls(std::vector<ForeignPackage>& packages,
+                       const std::vector<ForeignPackage>& without_digest)
+{
+    std::size_t others = 0;
+    for (const auto& inner : without_digest) {
+        const auto file = std::find_if(packages.begin(), packages.end(), [&](const auto& package) {
+            return package.name == inner.name && package.version == inner.version;
+        });
+        if (file == packages.end()) {
+            ++others;
+        } else if (file->purl.empty()) {
+            file->purl = inner.purl;
+        }
+    }
+    return others;
+}
+
 void ForeignPackage::complete()
 {
     if (const auto parts = split_purl(purl)) {

@@ -39,10 +39,19 @@ struct ForeignPackage {
     Digest sha256;
     Json payload = Json::array();
 
+    /// What was scanned as a file, "some/place/NAME_VERSION_ARCH.deb" of version "sha256:…", is the
+    /// package of that name.
+    void read_scanned_file();
     /// Fills empty members from the purl and the file name (name_version_arch.deb).
     void complete();
     [[nodiscard]] model::EventDraft draft(Time at, std::string_view source) const;
 };
+
+/// A scanner of a package file names the file with its digest, and what is in it without one: the
+/// file gets the purl of the one that has its name and version, which is then said.
+/// returns  how many of `without_digest` are none of `packages`
+std::size_t lend_purls(std::vector<ForeignPackage>& packages,
+                       const std::vector<ForeignPackage>& without_digest);
 
 /// One file in a payload; a document does not say where it came from.
 Json payload_entry(std::string_view path, const Digest& sha256);

@@ -33,10 +33,12 @@ std::string purl_in(const Json& package)
     return {};
 }
 
+/// A file that is no package itself.
 bool is_single_file(const Json& package)
 {
     const auto purpose = string_or_empty(package, "primaryPackagePurpose");
-    return purpose == "FILE" || purpose == "SOURCE";
+    return purpose == "SOURCE" ||
+           (purpose == "FILE" && !is_package_name(string_or_empty(package, "name")));
 }
 
 /// SPDXID → payload entry, for all that is one file: Files, and Packages of that purpose.
@@ -87,62 +89,118 @@ std::multimap<std::string, std::string> spdx_contents(const Json& document)
     return contents;
 }
 
+/// Files that a package contains, each once.
+Json payload_of(const std::string& id,
+                const std::multimap<std::string, std::string>& contents,
+                const std::map<std::string, Json>& files)
+{
+    Json payload = Json::array();
+    std::set<std::string> contained;
+    const auto [begin, end] = contents.equal_range(id);
+    for (auto content = begin; content != end; ++content) {
+        const auto file = files.find(content->second);
+        if (file != files.end() && contained.insert(file->first).second) {
+            payload.push_back(file->second);
+        }
+    }
+    return payload;
+}
+
+ForeignPackage spdx_package(const Json& element)
+{
+    ForeignPackage package;
+    package.name = string_member(element, "name");
+    package.version = string_or_empty(element, "versionInfo");
+    package.purl = purl_in(element);
+    package.file = string_or_empty(element, "packageFileName");
+    package.read_scanned_file();
+    return package;
+}
+
+void keep(Imported& imported, const std::vector<ForeignPackage>& packages, Time at)
+{
+    for (const auto& package : packages) {
+        imported.drafts.push_back(package.draft(at, imported.format));
+    }
+}
+
 // ---- CycloneDX ----------------------------------------------------------------------------------
 
+/// The digest of a component; of a file that was scanned it may stand as its version.
 std::optional<Digest> digest_of_component(const Json& component)
 {
-    return sha256_in(optional_array(component, "hashes"), "alg", "SHA-256", "content");
+    const auto digest = sha256_in(optional_array(component, "hashes"), "alg", "SHA-256", "content");
+    const auto version = string_or_empty(component, "version");
+    return digest || !version.starts_with("sha256:") ? digest : Digest::from_hex(version);
+}
+
+/// The subject of a document; when it is a package file, the files that the document lists beside
+/// it are what is in it.
+Json with_listed_files(Json subject, const Json& bom)
+{
+    if (!is_package_name(string_or_empty(subject, "name"))) {
+        return subject;
+    }
+    auto inside = optional_array(subject, "components");
+    for (const auto& component : optional_array(bom, "components")) {
+        if (string_or_empty(component, "type") == "file" &&
+            !is_package_name(string_or_empty(component, "name"))) {
+            inside.push_back(component);
+        }
+    }
+    subject["components"] = std::move(inside);
+    return subject;
 }
 
 class Components {
 public:
-    Components(Imported& imported, Time at) : imported_(imported), at_(at) {}
+    explicit Components(Imported& imported) : imported_(imported) {}
 
     /// The parser bounds the depth.
     void walk(const Json& component)
     {
-        if (string_or_empty(component, "type") == "file") {
+        const bool is_file = string_or_empty(component, "type") == "file";
+        if (is_file && !is_package_name(string_or_empty(component, "name"))) {
             return; // part of what it is nested in
         }
-        const auto digest = digest_of_component(component);
-        if (digest) {
-            add(component, *digest);
-        } else {
-            ++skipped_;
-        }
+        add(component, digest_of_component(component));
         for (const auto& nested : optional_array(component, "components")) {
             walk(nested);
         }
     }
 
-    [[nodiscard]] std::size_t skipped() const noexcept { return skipped_; }
+    void finish(Time at)
+    {
+        note_skipped(imported_, lend_purls(packages_, without_digest_), "components");
+        keep(imported_, packages_, at);
+    }
 
 private:
-    void add(const Json& component, const Digest& digest)
+    void add(const Json& component, const std::optional<Digest>& digest)
     {
-        if (!seen_.insert(digest).second) {
+        if (digest && !seen_.insert(*digest).second) {
             return;
         }
         ForeignPackage package;
         package.name = string_member(component, "name");
         package.version = string_or_empty(component, "version");
         package.purl = string_or_empty(component, "purl");
-        package.sha256 = digest;
-        package.file = is_package_name(package.name) ? package.name : std::string();
+        package.read_scanned_file();
         for (const auto& nested : optional_array(component, "components")) {
             const auto content = digest_of_component(nested);
             if (string_or_empty(nested, "type") == "file" && content) {
                 package.payload.push_back(payload_entry(string_member(nested, "name"), *content));
             }
         }
+        package.sha256 = digest.value_or(Digest());
         package.complete();
-        imported_.drafts.push_back(package.draft(at_, "cyclonedx"));
+        (digest ? packages_ : without_digest_).push_back(std::move(package));
     }
 
     Imported& imported_;
-    Time at_;
     std::set<Digest> seen_;
-    std::size_t skipped_ = 0;
+    std::vector<ForeignPackage> packages_;
+    std::vector<ForeignPackage> without_digest_;
 };
 
 } // namespace
@@ -153,35 +211,24 @@ Imported import_spdx(const Json& document, Time at)
     at = time_or(member(document, "creationInfo"), "created", at);
     const auto files = spdx_files(document);
     const auto contents = spdx_contents(document);
-    std::size_t skipped = 0;
+    std::vector<ForeignPackage> packages;
+    std::vector<ForeignPackage> without_digest;
     for (const auto& element : optional_array(document, "packages")) {
         if (is_single_file(element)) {
             continue;
         }
+        auto package = spdx_package(element);
         const auto digest =
             sha256_in(optional_array(element, "checksums"), "algorithm", "SHA256", "checksumValue");
-        if (!digest) {
-            ++skipped;
-            continue;
-        }
-        ForeignPackage package;
-        package.name = string_member(element, "name");
-        package.version = string_or_empty(element, "versionInfo");
-        package.purl = purl_in(element);
-        package.file = string_or_empty(element, "packageFileName");
-        package.sha256 = *digest;
-        std::set<std::string> contained;
-        const auto [begin, end] = contents.equal_range(string_member(element, "SPDXID"));
-        for (auto at_content = begin; at_content != end; ++at_content) {
-            const auto file = files.find(at_content->second);
-            if (file != files.end() && contained.insert(file->first).second) {
-                package.payload.push_back(file->second);
-            }
+        if (digest) {
+            package.sha256 = *digest;
+            package.payload = payload_of(string_member(element, "SPDXID"), contents, files);
         }
         package.complete();
-        imported.drafts.push_back(package.draft(at, "spdx"));
+        (digest ? packages : without_digest).push_back(std::move(package));
     }
-    note_skipped(imported, skipped, "packages");
+    note_skipped(imported, lend_purls(packages, without_digest), "packages");
+    keep(imported, packages, at);
     return imported;
 }
 
@@ -189,15 +236,15 @@ Imported import_cyclonedx(const Json& bom, Time at)
 {
     Imported imported{"cyclonedx", {}, {}};
     const auto& metadata = optional_object(bom, "metadata");
-    Components components(imported, time_or(metadata, "timestamp", at));
+    Components components(imported);
     const auto& subject = optional_object(metadata, "component");
     if (!subject.empty()) {
-        components.walk(subject);
+        components.walk(with_listed_files(subject, bom));
     }
     for (const auto& component : optional_array(bom, "components")) {
         components.walk(component);
     }
-    note_skipped(imported, components.skipped(), "components");
+    components.finish(time_or(metadata, "timestamp", at));
     return imported;
 }
 

@@ -4,6 +4,8 @@
 #include "stemma/export/import.hpp"
 #include "stemma/model/manifest.hpp"
 
+#include <set>
+
 #include "import_parts.hpp"
 #include "words.hpp"
 
@@ -225,12 +227,39 @@ void import_packages(Imported& imported, const Json& statement, const std::strin
     }
 }
 
+/// An SBOM that somebody attests: what it says, and its subjects.
+std::optional<Imported>
+import_attested_sbom(const Json& statement, std::string_view predicate_type, Time at)
+{
+    const bool spdx = predicate_type.starts_with("https://spdx.dev/Document");
+    if (!spdx && !predicate_type.starts_with("https://cyclonedx.org/bom")) {
+        return std::nullopt;
+    }
+    const auto& predicate = member(statement, "predicate");
+    auto imported = spdx ? import_spdx(predicate, at) : import_cyclonedx(predicate, at);
+    std::set<std::string> known;
+    for (const auto& draft : imported.drafts) {
+        known.insert(string_member(draft.body, "sha256"));
+    }
+    Imported subjects;
+    import_packages(subjects, statement, {}, at);
+    for (auto& draft : subjects.drafts) {
+        if (known.insert(string_member(draft.body, "sha256")).second) {
+            imported.drafts.push_back(std::move(draft));
+        }
+    }
+    return imported;
+}
+
 } // namespace
 
 Imported import_statement(const Json& statement, Time at)
 {
     Imported imported{"slsa", {}, {}};
     const auto predicate_type = string_member(statement, "predicateType");
+    if (auto sbom = import_attested_sbom(statement, predicate_type, at)) {
+        return *std::move(sbom);
+    }
     if (!is_slsa(predicate_type)) {
         import_packages(imported, statement, {}, at);
         imported.notes.push_back(

@@ -17,6 +17,9 @@
 namespace stemma::exporting {
 
 inline constexpr std::string_view intoto_payload_type = "application/vnd.in-toto+json";
+/// A stemma.checkpoint/1 (lineage/ledger.hpp), as `stemma ledger checkpoint --sign` writes it.
+inline constexpr std::string_view checkpoint_payload_type =
+    "application/vnd.stemma.checkpoint+json";
 
 /// "DSSEv1" SP length SP payload_type SP length SP payload; lengths are decimal, in bytes.
 std::string pre_authentication_encoding(std::string_view payload_type, std::string_view payload);
@@ -31,7 +34,9 @@ struct Envelope {
     std::vector<Signature> signatures;
 };
 
-Envelope sign_envelope(std::string payload, const sodium::SecretKey& key);
+Envelope sign_envelope(std::string payload,
+                       const sodium::SecretKey& key,
+                       std::string_view payload_type = intoto_payload_type);
 Json to_json(const Envelope& envelope);
 
 /// Reads an envelope without checking its signatures. Unknown members are ignored.

@@ -9,17 +9,18 @@
 #include <string_view>
 #include <vector>
 
-/// Other tools' documents as events.
+/// Other tools' documents as events:
 ///
-/// | document                                  | events |
-/// |-------------------------------------------|----------------------------------------------------|
-/// | in-toto Statement v1 or v0.1 with SLSA    | build.recorded: one step from the dependencies to
-/// | | provenance v1 or v0.2; in a DSSE envelope | the subjects, with the hole "declared, not | |
-/// or not; a bundle of them, one per line    | observed"; package.packed per subject that is one  |
-/// | SPDX 2.2, 2.3 JSON                        | package.packed per package with a SHA-256, with |
-/// |                                           | the files that it contains | | CycloneDX 1.2
-/// to 1.6 JSON                 | package.packed per component with a SHA-256, with  | | | the files
-/// nested in it                             |
+/// - in-toto Statement v1 or v0.1 with SLSA provenance v1 or v0.2, alone, in a DSSE envelope, in a
+///   Sigstore bundle, or several of them, one a line: build.recorded, one step from the
+///   dependencies to the subjects with the hole "declared, not observed"; package.packed per
+///   subject that is one
+/// - such a statement about an SPDX or CycloneDX document: as the document, and its subjects
+/// - SPDX 2.2, 2.3 JSON: package.packed per package with a SHA-256, with the files that it contains
+/// - CycloneDX 1.2 to 1.6 JSON: package.packed per component with a SHA-256, with the files in it
+///
+/// Of a package file that a scanner was given, both kinds of SBOM give the package with its digest,
+/// and the purl of what the scanner found in it.
 ///
 /// What a document claims is no more trusted for being imported: signatures are not checked here
 /// (`stemma verify-attestation` does), and imported builds are never complete.
