@@ -85,6 +85,8 @@ model::Event event_of_row(const sqlite::Statement& row)
         event.body = parse_json(row.view(5), name);
     } else if (row.integer(4) == compressed) {
         event.body = parse_json(unpacked(row.view(5), name), name);
+    } else if (row.integer(4) == pruned_encoding) {
+        event.body = Json{{"pruned", true}};
     } else {
         throw Error(ErrorCode::unsupported, name + " is encoded by a newer stemma");
     }
@@ -103,16 +105,45 @@ model::Event Store::Impl::event_at(std::uint64_t seq)
     return event_of_row(statement);
 }
 
+Store::Part Store::events_after(std::uint64_t seq, std::size_t most)
+{
+    constexpr std::size_t enough = std::size_t{64} << 20U;
+    Part part{{}, seq};
+    std::size_t size = 0;
+    auto rows = impl_->db.prepare(fmt::format("SELECT {}, event.seq FROM event JOIN origin ON "
+                                              "origin.id = event.origin WHERE seq > ? ORDER BY seq "
+                                              "LIMIT ?",
+                                              event_columns));
+    rows.bind(seq, most);
+    while (size < enough && rows.step()) {
+        part.last = static_cast<std::uint64_t>(rows.integer(6));
+        size += rows.view(5).size();
+        if (rows.integer(4) != pruned_encoding) {
+            part.events.push_back(event_of_row(rows));
+        }
+    }
+    return part;
+}
+
+bool Store::Impl::is_pruned(std::uint64_t seq)
+{
+    auto& row = db.cached("SELECT encoding FROM event WHERE seq = ?");
+    row.bind(seq);
+    const bool pruned = row.step() && row.integer(0) == pruned_encoding;
+    row.reset();
+    return pruned;
+}
+
 namespace {
 
 /// True when the same event is there already.
 /// throws  conflict: another event has its identity
-bool is_duplicate(sqlite::Database& db,
+bool is_duplicate(Store::Impl& store,
                   std::int64_t origin,
                   const model::Event& event,
                   const Digest& hash)
 {
-    auto& row = db.cached("SELECT hash, seq FROM event WHERE origin = ? AND oseq = ?");
+    auto& row = store.db.cached("SELECT hash, seq FROM event WHERE origin = ? AND oseq = ?");
     row.bind(origin, event.oseq);
     if (!row.step()) {
         return false;
@@ -121,12 +152,14 @@ bool is_duplicate(sqlite::Database& db,
     const auto seq = row.integer(1);
     row.reset();
     if (!same) {
+        store.equivocation = fmt::format(
+            "origin {} says two different things as its event {} (the first is event {} of this "
+            "ledger)",
+            event.origin,
+            event.oseq,
+            seq);
         throw Error(ErrorCode::conflict,
-                    fmt::format("origin {} says two different things as its event {} (the first is "
-                                "event {} of this ledger)",
-                                event.origin,
-                                event.oseq,
-                                seq),
+                    *store.equivocation,
                     "the origin was restored from an old copy, or somebody forges its events");
     }
     return true;
@@ -200,8 +233,27 @@ void insert_commit(Store::Impl& store,
 
 } // namespace
 
+AppendResult Store::Impl::record(std::span<const model::EventDraft> drafts)
+{
+    auto oseq = last_oseq(origin);
+    std::vector<model::Event> events;
+    events.reserve(drafts.size());
+    for (const auto& draft : drafts) {
+        events.push_back({origin, ++oseq, draft.at, draft.kind, draft.body});
+    }
+    return append(events);
+}
+
+void Store::Impl::record_equivocation()
+{
+    const model::EventDraft draft{
+        clock.now(), "ledger.equivocation", Json{{"reason", equivocation.value_or("")}}};
+    record(std::span(&draft, 1));
+}
+
 AppendResult Store::Impl::append(std::span<const model::Event> events)
 {
+    equivocation.reset();
     AppendResult result;
     result.last_seq = last_seq();
     const auto first = result.last_seq + 1;
@@ -209,7 +261,7 @@ AppendResult Store::Impl::append(std::span<const model::Event> events)
     for (const auto& event : events) {
         const auto from = origin_id(event.origin);
         const Digest hash = leaf_hash(model::canonical_event(event));
-        if (is_duplicate(db, from, event, hash)) {
+        if (is_duplicate(*this, from, event, hash)) {
             ++result.duplicates;
             continue;
         }

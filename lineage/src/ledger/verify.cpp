@@ -11,6 +11,7 @@
 #include "../store/impl.hpp"
 #include "../store/schema.hpp"
 #include "merkle.hpp"
+#include "tombstones.hpp"
 
 namespace stemma::lineage {
 
@@ -113,6 +114,7 @@ public:
 
     void run()
     {
+        check_pages();
         for (auto& finding : store_.db.integrity_findings()) {
             find("database: " + finding);
         }
@@ -126,6 +128,9 @@ public:
         auto commits = store_.db.prepare(fmt::format("{}ORDER BY no", commit_columns));
         while (commits.step()) {
             check(commit_of(commits), activity);
+        }
+        for (auto& finding : tombstone_findings(store_)) {
+            find(std::move(finding));
         }
         if (next_ != report_.events + 1) {
             find(fmt::format(
@@ -144,6 +149,17 @@ private:
     {
         if (report_.findings.size() < most_findings) {
             report_.findings.push_back(std::move(finding));
+        }
+    }
+
+    /// Every byte of the file, also those that nothing uses.
+    void check_pages()
+    {
+        for (const auto page : store_.db.damaged_pages()) {
+            find(fmt::format("page {} of the file does not have its checksum", page));
+        }
+        if (store_.meta(page_checksums_key) && !store_.db.has_page_checksums()) {
+            find("the first page of the file does not say that pages have checksums");
         }
     }
 
@@ -185,10 +201,19 @@ private:
         }
     }
 
-    /// The hash that the event has by its content; a finding when its row says another.
+    /// The hash that the event has by its content; a finding when its row says another. Of a pruned
+    /// one only the hash is left, and the root tells whether it is the one that was committed.
     Digest leaf(std::uint64_t seq)
     {
         try {
+            if (store_.is_pruned(seq)) {
+                ++report_.pruned;
+                auto& kept = store_.db.cached("SELECT hash FROM event WHERE seq = ?");
+                kept.bind(seq);
+                const auto hash = kept.step() ? digest_of(kept.view(0)) : Digest();
+                kept.reset();
+                return hash;
+            }
             const Digest real = leaf_hash(model::canonical_event(store_.event_at(seq)));
             auto& row = store_.db.cached("SELECT hash FROM event WHERE seq = ?");
             row.bind(seq);
@@ -213,24 +238,6 @@ private:
     Digest chain_;
     bool met_checkpoint_ = false;
 };
-
-std::uint64_t derive_all(Store::Impl& store, Progress* progress, const Cancel* cancel)
-{
-    reset_derived(store.db);
-    const auto last = store.last_seq();
-    Progress quiet(ProgressMode::none);
-    Activity activity(progress != nullptr ? *progress : quiet, "deriving", last, "events");
-    for (std::uint64_t seq = 1; seq <= last; ++seq) {
-        if (cancel != nullptr) {
-            cancel->check();
-        }
-        const auto event = store.event_at(seq);
-        const Placed placed{seq, store.origin_id(event.origin), event};
-        doing([&] { derive(store, placed); }, "deriving from event {}", seq);
-        activity.advance();
-    }
-    return last;
-}
 
 /// Derives again in a copy, and names the tables whose rows differ.
 void compare_with_rebuilt(Store::Impl& store, const Verification& wanted, VerifyReport& report)

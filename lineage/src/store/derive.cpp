@@ -78,6 +78,9 @@ void derive(Store::Impl& store, const Placed& placed)
                 "ON CONFLICT(origin) DO UPDATE SET events = events + 1, last = max(last, ?2)")
         .bind(placed.origin, placed.event.oseq)
         .run();
+    if (placed.pruned) {
+        return;
+    }
     for (const auto& [kind, deriver] : derivers) {
         if (kind == placed.event.kind) {
             deriver(store, placed);

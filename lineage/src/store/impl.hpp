@@ -6,6 +6,8 @@
 
 #include <limits>
 
+#include "../write/link.hpp"
+
 namespace stemma::lineage {
 
 /// `until` of what has not ended.
@@ -25,7 +27,11 @@ struct Placed {
     std::uint64_t seq = 0;
     std::int64_t origin = 0; ///< row of table origin
     const model::Event& event;
+    bool pruned = false; ///< its body is gone
 };
+
+/// event.encoding of a fact whose content was pruned.
+inline constexpr std::int64_t pruned_encoding = 2;
 
 /// Sorts equal times the same way wherever and whenever events arrive: "origin/000…oseq".
 std::string place_of(const model::Event& event);
@@ -43,15 +49,27 @@ struct Store::Impl {
     const Clock& clock;
     Log& log;
     std::string origin;
+    /// To the one writer of the store; without one, this process writes itself.
+    std::optional<WriterLink> link;
+    /// Why the last append() was refused, when an origin contradicted itself.
+    std::optional<std::string> equivocation;
 
+    /// What the store itself says, within the caller's transaction.
+    AppendResult record(std::span<const model::EventDraft> drafts);
     /// Appends to the ledger and derives, within the caller's transaction.
     /// returns  how many were new
+    /// throws  conflict: an origin contradicts itself (`equivocation` says how); the caller takes
+    ///         back what was done
     AppendResult append(std::span<const model::Event> events);
+    /// Says in the ledger that events were refused, in the caller's transaction.
+    void record_equivocation();
     std::uint64_t last_seq();
     std::int64_t origin_id(std::string_view name);
     std::uint64_t last_oseq(std::string_view name);
+    /// The body of a pruned event is {"pruned": true}.
     /// throws  corrupt: no such event, or its bytes are damaged
     model::Event event_at(std::uint64_t seq);
+    bool is_pruned(std::uint64_t seq);
     std::optional<std::string> meta(std::string_view key);
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 /// The ledger: the only tables that cannot be made again. Times are microseconds since 1970.
 ///
-/// event.body     canonical body, as `encoding` says: 0 as it is, 1 zstd
+/// event.body     canonical body, as `encoding` says: 0 as it is, 1 zstd, 2 pruned (empty)
 /// event.hash     RFC 6962 leaf: sha256(0x00 || canonical event)
 /// commits.root   RFC 6962 root over the leaves of [first, last]
 /// commits.chain  sha256(0x02 || chain before || no || first || last || recorded || root)
@@ -229,17 +229,21 @@ constexpr std::array derived_names = {
     "host",         "host_event",    "vm",         "vm_event",      "vm_span",       "vm_conflict",
     "snapshot",     "release_event", "channel"};
 
+void refuse(sqlite::Database& database, std::string_view verb, std::string_view table)
+{
+    database.execute(
+        fmt::format("CREATE TRIGGER {0}_refuses_{1} BEFORE {1} ON {0} BEGIN "
+                    "SELECT RAISE(ABORT, 'the ledger is append-only: {1} of {0} refused'); END",
+                    table,
+                    verb));
+}
+
 void make_ledger(sqlite::Database& database)
 {
     database.execute(ledger_tables);
     for (const auto* table : append_only) {
-        for (const auto* verb : {"UPDATE", "DELETE"}) {
-            database.execute(fmt::format(
-                "CREATE TRIGGER {0}_refuses_{1} BEFORE {1} ON {0} BEGIN "
-                "SELECT RAISE(ABORT, 'the ledger is append-only: {1} of {0} refused'); END",
-                table,
-                verb));
-        }
+        refuse(database, "UPDATE", table);
+        refuse(database, "DELETE", table);
     }
 }
 
@@ -282,12 +286,26 @@ void migrate(sqlite::Database& database, Log& log)
         make_ledger(database);
         database.execute(derived_schema);
         database.execute(fmt::format("PRAGMA application_id = {}", application_id));
+        if (database.has_page_checksums()) {
+            database.prepare("INSERT INTO meta(key, value) VALUES (?, 'on')")
+                .bind(page_checksums_key)
+                .run();
+        }
     }
     if (version != schema_version) {
         log.debug("{}: store version {} becomes {}", database.path(), version, schema_version);
         database.execute(fmt::format("PRAGMA user_version = {}", schema_version));
     }
     transaction.commit();
+}
+
+void set_event_updates(sqlite::Database& database, bool allowed)
+{
+    if (allowed) {
+        database.execute("DROP TRIGGER event_refuses_UPDATE");
+    } else {
+        refuse(database, "UPDATE", "event");
+    }
 }
 
 std::span<const char* const> derived_tables()

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 /// The tables of the store, and how one version becomes the next.
 namespace stemma::lineage {
@@ -13,6 +14,9 @@ inline constexpr int schema_version = 1;
 /// PRAGMA application_id of every Stemma store: "Stem".
 inline constexpr int application_id = 0x5374656d;
 
+/// In table meta of every store whose pages have checksums.
+inline constexpr std::string_view page_checksums_key = "page_checksums";
+
 /// Version of the schema in `database`; 0 when it is empty.
 /// throws  unsupported: newer than this program; corrupt: a database of something else
 int check_version(sqlite::Database& database);
@@ -20,6 +24,10 @@ int check_version(sqlite::Database& database);
 /// Brings the schema to schema_version in one transaction: killed midway, the store reopens as it
 /// was before or as it is after, never between.
 void migrate(sqlite::Database& database, Log& log);
+
+/// Takes away or puts back the trigger that refuses changes of events, for pruning alone and within
+/// its transaction.
+void set_event_updates(sqlite::Database& database, bool allowed);
 
 /// Names of the tables that are derived.
 std::span<const char* const> derived_tables();

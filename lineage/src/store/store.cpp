@@ -1,6 +1,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/uuid.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "impl.hpp"
@@ -14,8 +15,9 @@ std::string path_of_url(const std::string& url)
 {
     if (url.starts_with("postgresql://") || url.starts_with("postgres://")) {
         throw Error(ErrorCode::unsupported,
-                    "this stemma was built without PostgreSQL",
-                    "name a file, or sqlite:PATH");
+                    "a store is a file; PostgreSQL is not supported",
+                    "name a file, or sqlite:PATH; several machines share one through `stemma push` "
+                    "and `stemma serve`");
     }
     constexpr std::string_view scheme = "sqlite:";
     std::string path = url.starts_with(scheme) ? url.substr(scheme.size()) : url;
@@ -91,6 +93,7 @@ std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Cloc
                 impl->db.use_wal();
                 migrate(impl->db, log);
                 impl->origin = own_origin(*impl);
+                impl->link.emplace(path);
             } else {
                 impl = open_for_reading(path, clock, log);
                 if (check_version(impl->db) < schema_version) {
@@ -106,40 +109,72 @@ std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Cloc
         path);
 }
 
-AppendResult Store::record(std::span<const model::EventDraft> drafts)
-{
-    sqlite::Transaction transaction(impl_->db);
-    auto oseq = impl_->last_oseq(impl_->origin);
-    std::vector<model::Event> events;
-    events.reserve(drafts.size());
-    for (const auto& draft : drafts) {
-        events.push_back({impl_->origin, ++oseq, draft.at, draft.kind, draft.body});
-    }
-    const auto result = impl_->append(events);
-    transaction.commit();
-    return result;
-}
-
 namespace {
 
-/// The refusal itself is a fact that the ledger keeps.
-model::EventDraft equivocation_report(const Error& error, Time now)
+/// True when the events from `seq` on are what the drafts say, by this store.
+bool are_said(Store::Impl& impl, std::uint64_t seq, std::span<const model::EventDraft> drafts)
 {
-    return {now, "ledger.equivocation", Json{{"reason", error.message()}}};
+    return std::all_of(drafts.begin(), drafts.end(), [&](const model::EventDraft& draft) {
+        const auto event = impl.event_at(seq++);
+        return event.origin == impl.origin && event.at == draft.at && event.kind == draft.kind &&
+               event.body == draft.body;
+    });
+}
+
+/// What a writer that ended before it answered had recorded after all: the drafts of one call
+/// follow each other.
+std::optional<AppendResult>
+said_since(Store::Impl& impl, std::uint64_t before, std::span<const model::EventDraft> drafts)
+{
+    const auto last = impl.last_seq();
+    for (auto seq = before + 1; seq + drafts.size() <= last + 1; ++seq) {
+        if (are_said(impl, seq, drafts)) {
+            return AppendResult{drafts.size(), 0, seq + drafts.size() - 1};
+        }
+    }
+    return std::nullopt;
 }
 
 } // namespace
 
+AppendResult Store::record(std::span<const model::EventDraft> drafts)
+{
+    const auto before = impl_->last_seq();
+    WriterLink::Sent sent;
+    if (impl_->link) {
+        sent = impl_->link->send(request_text(drafts));
+        if (sent.result) {
+            return *sent.result;
+        }
+    }
+    sqlite::Transaction transaction(impl_->db);
+    if (sent.unsure) {
+        if (auto known = said_since(*impl_, before, drafts)) {
+            return *known;
+        }
+    }
+    const auto result = impl_->record(drafts);
+    transaction.commit();
+    return result;
+}
+
 AppendResult Store::append(std::span<const model::Event> events)
 {
+    if (impl_->link) {
+        if (const auto sent = impl_->link->send(request_text(events)); sent.result) {
+            return *sent.result;
+        }
+    }
     try {
         sqlite::Transaction transaction(impl_->db);
         const auto result = impl_->append(events);
         transaction.commit();
         return result;
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::conflict) {
-            record(equivocation_report(error, impl_->clock.now()));
+    } catch (const Error&) {
+        if (impl_->equivocation) {
+            sqlite::Transaction transaction(impl_->db);
+            impl_->record_equivocation();
+            transaction.commit();
         }
         throw;
     }

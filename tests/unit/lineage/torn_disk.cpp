@@ -35,7 +35,9 @@ struct TornDisk::State {
     sqlite3_vfs* real = nullptr;
     std::map<std::string, std::vector<Undo>> unsynced;
     std::uint64_t writes = 0;
+    std::uint64_t room = ~0ULL;
 
+    [[nodiscard]] bool has_room(std::uint64_t bytes);
     void note(const std::string& path, sqlite3_file* file, std::size_t offset, std::size_t length);
     void wrote();
     void lose_power();
@@ -71,6 +73,9 @@ int on_read(sqlite3_file* file, void* into, int amount, sqlite3_int64 offset)
 int on_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 offset)
 {
     auto& self = torn(file);
+    if (self.path != nullptr && !self.state->has_room(static_cast<std::uint64_t>(amount))) {
+        return SQLITE_FULL;
+    }
     if (self.path != nullptr) {
         self.state->note(*self.path,
                          self.real,
@@ -204,6 +209,19 @@ void TornDisk::State::note(const std::string& path,
     unsynced[path].push_back(std::move(undo));
 }
 
+bool TornDisk::State::has_room(std::uint64_t bytes)
+{
+    if (room == ~0ULL) {
+        return true;
+    }
+    if (room < bytes) {
+        room = 0;
+        return false;
+    }
+    room -= bytes;
+    return true;
+}
+
 void TornDisk::State::wrote()
 {
     if (++writes == loss.write) {
@@ -257,6 +275,11 @@ TornDisk::~TornDisk()
 {
     sqlite3_vfs_unregister(&state_->vfs);
     sqlite3_vfs_register(state_->real, 1);
+}
+
+void TornDisk::set_room(std::uint64_t bytes)
+{
+    state_->room = bytes;
 }
 
 std::uint64_t TornDisk::writes() const

@@ -24,6 +24,8 @@ public:
     TornDisk& operator=(const TornDisk&) = delete;
 
     [[nodiscard]] std::uint64_t writes() const;
+    /// Takes so many more bytes; then it is full.
+    void set_room(std::uint64_t bytes);
 
     struct State;
 

@@ -4,6 +4,8 @@
 #include "stemma/core/cancel.hpp"
 #include "stemma/lineage/store.hpp"
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +42,7 @@ struct Verification {
 struct VerifyReport {
     std::uint64_t events = 0;
     std::uint64_t commits = 0;
+    std::uint64_t pruned = 0; ///< of the events: only tombstones
     Checkpoint head;
     std::vector<std::string> findings; ///< empty: whole
     std::vector<Gap> gaps;             ///< events that other origins made and that have not arrived
@@ -53,6 +56,46 @@ VerifyReport verify(Store& store, const Verification& wanted);
 /// Copies the store, online, into a new file; whole or not at all.
 /// throws  conflict: the file exists; io
 void backup(Store& store, const std::string& path);
+
+/// Which facts may go: those from before a moment on which nothing depends that lives or was kept.
+struct Retention {
+    Time before{};                  ///< by valid time
+    bool really = false;            ///< false: only reckons what would go
+    Progress* progress = nullptr;   ///< may be null
+    const Cancel* cancel = nullptr; ///< may be null
+};
+
+struct Pruned {
+    std::map<std::string, std::uint64_t> events; ///< how many of each kind
+    std::uint64_t bytes = 0;                     ///< of their bodies, as they were stored
+};
+
+/// Takes the content of old facts out of the ledger; their places, times, kinds and hashes stay as
+/// tombstones, so that every root and the chain can still be proved, and a fact ledger.pruned says
+/// what was taken. Kept is, whatever its age: everything in live VMs and in images that are not
+/// retired, the newest build of each branch, the newest package of each name, heads of channels,
+/// and the facts about hosts that are there. One transaction, in which all tables are derived
+/// again. source  docs/lineage.md, "Retention" throws  io, interrupted: nothing was changed
+Pruned prune(Store& store, const Retention& retention);
+
+/// Writes the store's file anew, without free pages; others wait. Needs its size as free space.
+void compact(Store& store);
+
+/// What the store's file is made of.
+struct StoreSizes {
+    struct Part {
+        std::uint64_t count = 0;
+        std::uint64_t bytes = 0; ///< bodies, as they are stored
+    };
+    std::uint64_t file = 0; ///< bytes
+    std::uint64_t log = 0;  ///< bytes of the write-ahead log
+    std::uint64_t free = 0; ///< bytes of free pages: what compact() gives back
+    Part events;
+    std::map<std::string, Part> kinds; ///< of events
+    Part recent;                       ///< recorded since the moment that was asked for
+    bool page_checksums = false;
+};
+StoreSizes sizes(Store& store, Time since);
 
 /// Makes every derived table again, in one transaction.
 /// returns  how many events were read

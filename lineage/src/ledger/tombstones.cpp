@@ -1,0 +1,116 @@
+#include "tombstones.hpp"
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
+
+#include "../store/schema.hpp"
+
+namespace stemma::lineage {
+
+Json ranges_of(const std::vector<std::uint64_t>& seqs)
+{
+    Json ranges = Json::array();
+    std::uint64_t last = 0;
+    for (const auto seq : seqs) {
+        if (!ranges.empty() && seq == last + 1) {
+            ranges.back()[1] = seq;
+        } else {
+            ranges.push_back({seq, seq});
+        }
+        last = seq;
+    }
+    return ranges;
+}
+
+namespace {
+
+struct Range {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+};
+
+/// throws  corrupt
+Range range_from(const Json& json)
+{
+    if (!json.is_array() || json.size() != 2 || !json[0].is_number_unsigned() ||
+        !json[1].is_number_unsigned()) {
+        throw Error(ErrorCode::corrupt, "a range of pruned events is not two numbers");
+    }
+    return {json[0].get<std::uint64_t>(), json[1].get<std::uint64_t>()};
+}
+
+} // namespace
+
+Digest tombstone_digest(sqlite::Database& db, const Json& ranges)
+{
+    Sha256 digest;
+    auto rows = db.prepare("SELECT event.seq, event.at, event.kind, origin.name, event.oseq, "
+                           "event.hash FROM event JOIN origin ON origin.id = event.origin WHERE "
+                           "event.seq BETWEEN ? AND ? ORDER BY event.seq");
+    for (const auto& json : ranges) {
+        const auto range = range_from(json);
+        rows.bind(range.first, range.last);
+        while (rows.step()) {
+            digest.update(fmt::format("{} {} {} {} {} {}\n",
+                                      rows.integer(0),
+                                      rows.integer(1),
+                                      rows.view(2),
+                                      rows.view(3),
+                                      rows.integer(4),
+                                      to_hex(rows.view(5))));
+        }
+    }
+    return digest.finish();
+}
+
+std::vector<std::string> tombstone_findings(Store::Impl& store)
+{
+    std::vector<std::string> findings;
+    std::set<std::uint64_t> silent; // tombstones that nothing speaks of
+    auto rows = store.db.prepare("SELECT seq FROM event WHERE encoding = ?");
+    rows.bind(pruned_encoding);
+    while (rows.step()) {
+        silent.insert(static_cast<std::uint64_t>(rows.integer(0)));
+    }
+    auto said = store.db.prepare("SELECT seq FROM event WHERE kind = ? AND origin = (SELECT id "
+                                 "FROM origin WHERE name = ?)");
+    said.bind(pruned_kind, store.origin);
+    while (said.step()) {
+        const auto seq = static_cast<std::uint64_t>(said.integer(0));
+        const auto event = store.event_at(seq);
+        const auto& ranges = array_member(event.body, "events");
+        if (tombstone_digest(store.db, ranges).hex() != string_member(event.body, "tombstones")) {
+            findings.push_back(
+                fmt::format("event {}: the tombstones of what it pruned were changed", seq));
+        }
+        for (const auto& json : ranges) {
+            const auto range = range_from(json);
+            silent.erase(silent.lower_bound(range.first), silent.upper_bound(range.last));
+        }
+    }
+    for (const auto seq : silent) {
+        findings.push_back(
+            fmt::format("event {}: its content is gone, and nothing says that it was pruned", seq));
+    }
+    return findings;
+}
+
+std::uint64_t derive_all(Store::Impl& store, Progress* progress, const Cancel* cancel)
+{
+    reset_derived(store.db);
+    const auto last = store.last_seq();
+    Progress quiet(ProgressMode::none);
+    Activity activity(progress != nullptr ? *progress : quiet, "deriving", last, "events");
+    for (std::uint64_t seq = 1; seq <= last; ++seq) {
+        if (cancel != nullptr) {
+            cancel->check();
+        }
+        const auto event = store.event_at(seq);
+        const Placed placed{seq, store.origin_id(event.origin), event, store.is_pruned(seq)};
+        doing([&] { derive(store, placed); }, "deriving from event {}", seq);
+        activity.advance();
+    }
+    return last;
+}
+
+} // namespace stemma::lineage
