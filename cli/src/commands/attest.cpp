@@ -25,11 +25,6 @@ constexpr std::uint64_t largest_key = 4096;
 constexpr std::uint64_t largest_bundle = std::uint64_t{1} << 30U;
 constexpr int exit_violated = 5;
 
-sodium::PublicKey read_public_key(const std::string& path)
-{
-    return sodium::PublicKey::from_pem(read_file(path, largest_key), path);
-}
-
 int run_key_generate(Context& context, const Args& args)
 {
     const auto& path = args.expect_words(1, 1, "FILE").front();
@@ -195,16 +190,11 @@ int report(Context& context, const std::vector<Checked>& all, const std::vector<
 int run_verify_attestation(Context& context, const Args& args)
 {
     const auto& path = args.expect_words(1, 1, "FILE").front();
-    const auto key_files = args.values("key");
-    if (key_files.empty()) {
+    const auto keys = public_keys_option(args, "key");
+    if (keys.empty()) {
         throw Error(ErrorCode::usage,
                     "whose signature? --key PUBKEY is missing",
                     "`stemma key generate FILE` writes the public key to FILE.pub");
-    }
-    std::vector<sodium::PublicKey> keys;
-    keys.reserve(key_files.size());
-    for (const auto& file : key_files) {
-        keys.push_back(read_public_key(file));
     }
     std::vector<Checked> all;
     for (const auto& [line, place] : lines_of(path)) {
@@ -233,6 +223,15 @@ secret_key_option(Context& context, const Args& args, std::string_view option)
     auto key = sodium::SecretKey::from_pem(text, *path);
     sodium::wipe(text);
     return key;
+}
+
+std::vector<sodium::PublicKey> public_keys_option(const Args& args, std::string_view option)
+{
+    std::vector<sodium::PublicKey> keys;
+    for (const auto& file : args.values(option)) {
+        keys.push_back(sodium::PublicKey::from_pem(read_file(file, largest_key), file));
+    }
+    return keys;
 }
 
 std::vector<Command> attestation_commands()

@@ -13,6 +13,9 @@ namespace stemma::cli {
 std::optional<sodium::SecretKey>
 secret_key_option(Context& context, const Args& args, std::string_view option);
 
+/// The public keys in the files that an option names.
+std::vector<sodium::PublicKey> public_keys_option(const Args& args, std::string_view option);
+
 std::vector<Command> attestation_commands(); ///< verify-attestation, key …
 
 } // namespace stemma::cli

@@ -4,6 +4,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/lineage/ledger.hpp"
 #include "stemma/virt/connection.hpp"
 
 #include <unistd.h>
@@ -107,28 +108,80 @@ Finding check_space(const fs::path& folder)
             "free some, or name another store with --store"};
 }
 
-Finding check_store(Context& context)
+/// Finding about a store that cannot be looked at.
+Finding unreadable(Context& context, const Error& error)
 {
-    try {
-        auto& store = context.store();
-        std::error_code ignored;
-        const auto size = fs::file_size(context.store_url, ignored);
+    if (error.code() == ErrorCode::not_found) {
         return {"store",
-                "ok",
-                fmt::format("{}: {} events{}",
-                            context.store_url,
-                            store.last_seq(),
-                            ignored ? "" : fmt::format(", {}", human_size(size))),
-                {}};
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::not_found) {
-            return {"store",
-                    "optional",
-                    fmt::format("{}: not made yet", context.store_url),
-                    "stemma init; the first build or import makes it"};
-        }
-        return {"store", "missing", error.one_line(), error.hint()};
+                "optional",
+                fmt::format("{}: not made yet", context.store_url),
+                "stemma init; the first build or import makes it"};
     }
+    return {"store", "missing", error.one_line(), error.hint()};
+}
+
+/// Sizes, growth, and what of the file is of no use.
+std::vector<Finding> check_store(Context& context)
+{
+    constexpr auto month = std::chrono::hours(24 * 30);
+    constexpr std::uint64_t long_log = std::uint64_t{256} << 20U;
+    std::vector<Finding> findings;
+    try {
+        const auto sizes = lineage::sizes(context.store(), context.clock().now() - month);
+        findings.push_back({"store",
+                            "ok",
+                            fmt::format("{}: {} events, {}; in 30 days {} events, {} of content",
+                                        context.store_url,
+                                        sizes.events.count,
+                                        human_size(sizes.file + sizes.log),
+                                        sizes.recent.count,
+                                        human_size(sizes.recent.bytes)),
+                            {}});
+        if (sizes.free * 4 > sizes.file && sizes.free > (1U << 20U)) {
+            findings.push_back(
+                {"store space",
+                 "optional",
+                 fmt::format("{} of the file are free pages", human_size(sizes.free)),
+                 "stemma ledger compact, if the file shall become smaller"});
+        }
+        if (!sizes.page_checksums) {
+            findings.push_back({"store pages",
+                                "optional",
+                                "no checksums: a disk's silent errors are found by `stemma ledger "
+                                "verify` only, and not all",
+                                "stemma ledger compact"});
+        }
+        if (sizes.log > long_log) {
+            findings.push_back(
+                {"store log",
+                 "optional",
+                 fmt::format("{}: some process has been reading the past of the store for long",
+                             human_size(sizes.log)),
+                 fmt::format("fuser {} shows which", shell_quote(context.store_url))});
+        }
+    } catch (const Error& error) {
+        findings.push_back(unreadable(context, error));
+    }
+    return findings;
+}
+
+/// Builds that ran and were not recorded leave their journals.
+std::vector<Finding> check_journals(Context& context)
+{
+    const auto folder = context.state_folder / "journals";
+    std::size_t count = 0;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(folder, none)) {
+        count += entry.path().extension() == ".journal" ? 1U : 0U;
+    }
+    if (count == 0) {
+        return {};
+    }
+    return {{"journals",
+             "optional",
+             fmt::format("{} of builds that run, or were not recorded", count),
+             fmt::format("when no build runs: cd {} && stemma ingest *.journal && rm *.journal",
+                         shell_quote(folder.string()))}};
 }
 
 } // namespace
@@ -143,7 +196,9 @@ int run_doctor(Context& context, const Args& args)
     }
     findings.push_back(check_kvm());
     findings.push_back(check_libvirt());
-    findings.push_back(check_store(context));
+    for (auto&& found : {check_store(context), check_journals(context)}) {
+        findings.insert(findings.end(), found.begin(), found.end());
+    }
     findings.push_back(check_space(context.state_folder));
     Answer answer;
     answer.schema = "stemma.doctor/1";

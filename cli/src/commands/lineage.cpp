@@ -142,8 +142,7 @@ Command ingest_row()
             "origin that says two different things under one number is refused.",
         .options = {},
         .examples = {{"stemma ingest build/manifest.json", "Record a build."},
-                     {"ssh host7 cat /var/spool/stemma/events | stemma ingest -",
-                      "Take a host's events."}},
+                     {"stemma ingest - <events.ndjson", "Take events, one a line."}},
         .exits = "0 all taken; 1 none; 4 some files could not be taken",
         .run = run_ingest};
 }
@@ -160,7 +159,8 @@ std::vector<Command> lineage_commands()
             common_row(),
             diff_row(),
             run_row(),
-            ingest_row()};
+            ingest_row(),
+            push_row()};
 }
 
 } // namespace stemma::cli

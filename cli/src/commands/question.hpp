@@ -86,7 +86,8 @@ int run_common(Context& context, const Args& args);
 int run_diff(Context& context, const Args& args);
 int run_ingest(Context& context, const Args& args);
 
-/// The row of `stemma run`.
+/// The rows of `stemma run` and `stemma push`.
 Command run_row();
+Command push_row();
 
 } // namespace stemma::cli

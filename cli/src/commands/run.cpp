@@ -58,6 +58,18 @@ std::string filled_in(const std::string& word, const Json& item)
     return text;
 }
 
+/// One word of the command for an item. A name that begins with a dash must not become an option.
+std::string argument(const std::string& word, const Json& item)
+{
+    auto text = filled_in(word, item);
+    if (text.starts_with('-') && !word.starts_with('-')) {
+        throw Error(ErrorCode::conflict,
+                    fmt::format("'{}' would be taken for an option", printable(text)),
+                    "name the item by its uuid or digest: {uuid}, {digest}");
+    }
+    return text;
+}
+
 /// A verb of this program, or any other program.
 bool is_own_verb(const std::vector<std::string>& words)
 {
@@ -90,7 +102,7 @@ std::vector<Action> plan(Context& context, const Json& items, const std::vector<
                            context.store_url};
         }
         for (const auto& word : words) {
-            action.argv.push_back(filled_in(word, item));
+            action.argv.push_back(argument(word, item));
         }
         actions.push_back(std::move(action));
     }
@@ -153,7 +165,13 @@ int perform(Context& context, const Action& action, const std::string& run, std:
     }
     body["phase"] = code == 0 ? "done" : "failed";
     body["exit"] = code;
-    store.record({context.clock().now(), "action.run", body});
+    doing(
+        [&] {
+            store.record({context.clock().now(), "action.run", body});
+        },
+        "recording that the command for {} ended with {}",
+        printable(name_of_item(action.item)),
+        code);
     return code;
 }
 
@@ -233,7 +251,7 @@ int run_run(Context& context, const Args& args)
         context.log().info("nothing was done; --yes does it");
     }
     if (failed != 0) {
-        return answer.items.size() == 1 ? 1 : 4;
+        return failed == answer.items.size() ? 1 : 4;
     }
     return status;
 }

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Recording, pushing, proving and pruning, as a user does it.
+
+usage: writing_test.py STEMMA
+"""
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+FAILURES = []
+STEMMA = sys.argv[1]
+
+
+def want(holds, text):
+    if not holds:
+        FAILURES.append(text)
+
+
+class Store:
+    """A store in a folder of its own, and the program that uses it."""
+
+    def __init__(self, folder, name):
+        self.folder = os.path.join(folder, name)
+        os.makedirs(self.folder)
+        self.path = os.path.join(self.folder, "lineage.db")
+        self.base = [STEMMA, "--store", self.path]
+
+    def run(self, *words, status=0, feed=None):
+        done = subprocess.run([*self.base, *words], capture_output=True, text=True, input=feed, check=False)
+        if status is not None:
+            want(done.returncode == status, f"{words}: {done.returncode}, not {status}: {done.stderr}")
+        return done
+
+    def json(self, *words, status=0):
+        done = self.run(*words, "--json", status=status)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            want(False, f"{words}: no JSON: {done.stdout!r} {done.stderr!r}")
+            return {"items": []}
+
+    def events(self):
+        """Everything recorded, without the positions."""
+        return [{key: value for key, value in item.items() if key != "seq"} for item in self.json("log")["items"]]
+
+
+def event(origin, oseq, kind, body, day=1):
+    return json.dumps({"schema": "stemma.event/1", "origin": origin, "oseq": oseq, "kind": kind,
+                       "at": f"2026-01-{day:02}T00:00:00Z", "body": body})
+
+
+def image(origin, oseq, name, day=1):
+    digest = name.encode().hex().ljust(64, "0")[:64]
+    return event(origin, oseq, "image.created",
+                 {"name": name, "digest": digest, "parent": None, "format": "raw", "size": 1, "path": "/x", "os": "",
+                  "installed": [], "removed": [], "packages": []}, day)
+
+
+def vm(origin, oseq, name, day=1, kind="vm.deployed"):
+    return event(origin, oseq, kind, {"uuid": "uuid-" + name, "name": name, "host": "h1", "release": "r",
+                                      "image": "base".encode().hex().ljust(64, "0")}, day)
+
+
+def pushing(folder):
+    host, centre = Store(folder, "host"), Store(folder, "centre")
+    host.run("ingest", "-", feed="\n".join(image("o1", n, f"i{n}") for n in range(1, 8)) + "\n")
+    first = host.json("push", centre.path, "--batch", "3")["items"][0]
+    want(first["pushed"] == 7 and first["after"] == 0, f"first push: {first}")
+    want(host.json("push", centre.path)["items"][0]["pushed"] == 0, "the second push has nothing to do")
+    want(centre.events() == host.events(), "the centre does not know what the host recorded")
+
+    # Offline: recorded here, pushed later, in order, once.
+    host.run("run", "image:i1", "--yes", "--", "true", "{}")
+    host.run("push", "--", "sh", "-c", "exit 3", status=1)
+    host.run("push", "/proc/none/x.db", status=1)
+    want(host.json("push", centre.path)["items"][0]["pushed"] == 2, "the two events of the action")
+    want(centre.events() == host.events(), "after an offline time")
+    third = Store(folder, "third")
+    done = host.json("push", "--batch", "2", "--", STEMMA, "--store", third.path, "ingest", "-")
+    want(done["items"][0]["pushed"] == 9, f"through a command: {done}")
+    want(third.events() == host.events(), "through a command")
+    want(third.json("push", centre.path)["items"][0]["pushed"] == 9, "by another way")
+    want(len(centre.events()) == 9, "what came by two ways is there once")
+    want("itself" in host.run("push", host.path, status=2).stderr, "to itself")
+    host.run("push", status=2)
+    host.run("push", centre.path, "--", "true", status=2)
+    for store in (host, centre, third):
+        store.run("ledger", "verify", "--rebuild")
+
+
+def start_writer(store):
+    writer = subprocess.Popen([*store.base, "serve", "--writer", "--listen", "none"], stderr=subprocess.PIPE, text=True)
+    want("writing what others record" in writer.stderr.readline(), "the writer does not say where it is")
+    return writer
+
+
+def ingest_at_once(store, names):
+    running = [subprocess.Popen([*store.base, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True) for _ in names]
+    for process, name in zip(running, names):
+        process.stdin.write(image(name, 1, name) + "\n")
+        process.stdin.close()
+    return running
+
+
+def finished(running):
+    for process in running:
+        error = process.stderr.read()
+        want(process.wait(timeout=120) == 0, f"a writer was turned away: {error}")
+        process.stderr.close()
+
+
+def writing(folder):
+    store = Store(folder, "writing")
+    want("--listen none" in store.run("serve", "--listen", "none", status=2).stderr, "nothing to do")
+    writer = start_writer(store)
+    want("another process" in store.run("serve", "--writer", "--listen", "none", status=1).stderr, "two writers")
+    finished(ingest_at_once(store, [f"a{n}" for n in range(12)]))
+    writer.send_signal(signal.SIGINT)
+    said = writer.stderr.read()
+    want(writer.wait(timeout=60) == 0 and "recorded 12 events of 12 requests" in said, f"the writer said: {said}")
+    writer = start_writer(store)
+    running = ingest_at_once(store, [f"b{n}" for n in range(12)])
+    time.sleep(0.05)
+    writer.kill()
+    writer.wait()
+    finished(running)
+    writer.stderr.close()
+    want(len(store.events()) == 24, "24 events, each once")
+    store.run("ledger", "verify", "--rebuild")
+
+
+def proving(folder):
+    store = Store(folder, "proving")
+    store.run("ingest", "-", feed=image("o", 1, "a"))
+    key, other = os.path.join(folder, "key"), os.path.join(folder, "other")
+    for name in (key, other):
+        store.run("key", "generate", name)
+    kept = os.path.join(folder, "monday.json")
+    store.run("ledger", "checkpoint", "--sign", key, "-o", kept)
+    store.run("ingest", "-", feed=image("o", 2, "b"))
+    whole = store.json("ledger", "verify", "--checkpoint", kept, "--key", key + ".pub")
+    want(whole["whole"] and whole["events"] == 2, f"signed checkpoint: {whole}")
+    want("nobody looked" in store.run("ledger", "verify", "--checkpoint", kept).stderr, "no warning")
+    store.run("ledger", "verify", "--checkpoint", kept, "--key", other + ".pub", status=5)
+    with open(kept, encoding="ascii") as file:
+        envelope = json.load(file)
+    inner = json.loads(base64.b64decode(envelope["payload"]))
+    want(inner["schema"] == "stemma.checkpoint/1" and inner["seq"] == 1, f"{inner}")
+    inner["seq"] = 0
+    envelope["payload"] = base64.b64encode(json.dumps(inner).encode()).decode()
+    forged = os.path.join(folder, "forged.json")
+    with open(forged, "w", encoding="ascii") as file:
+        json.dump(envelope, file)
+    store.run("ledger", "verify", "--checkpoint", forged, "--key", key + ".pub", status=5)
+    plain = os.path.join(folder, "plain.json")
+    store.run("ledger", "checkpoint", "-o", plain)
+    store.run("ledger", "verify", "--checkpoint", plain)
+    store.run("ledger", "verify", "--checkpoint", plain, "--key", key + ".pub", status=5)
+    # A ledger whose end was cut off, and one that was rewritten.
+    cut = Store(folder, "cut")
+    cut.run("ingest", "-", feed=image("o", 1, "a"))
+    cut.run("ledger", "verify", "--checkpoint", plain, status=5)
+    # Contradiction and gap.
+    want("two different things" in store.run("ingest", "-", feed=image("o", 1, "z"), status=1).stderr, "equivocation")
+    store.run("ingest", "-", feed=image("o", 9, "late"))
+    gaps = store.json("ledger", "verify")["origin_gaps"]
+    want(len(gaps) == 1 and "6 of its 9" in gaps[0]["reason"], f"{gaps}")
+
+
+def flip_in_middle(path):
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 4]))
+
+
+def pruning(folder):
+    store = Store(folder, "pruning")
+    feed = [image("o", 1, "base"), vm("o", 2, "stays"), vm("o", 3, "goes", 2)]
+    feed += [event("o", n, "vm.changed", {"uuid": "uuid-goes", "name": "goes", "what": "x" * 5000 + str(n)}, 3)
+             for n in range(4, 60)]
+    feed += [vm("o", 60, "goes", 4, "vm.retired")]
+    store.run("ingest", "-", feed="\n".join(feed))
+    store.run("ledger", "prune", status=2)
+    planned = store.json("ledger", "prune", "--before", "2026-01-10T00:00:00Z")
+    want(planned["dry_run"] and planned["events"] == 58, f"{planned}")
+    before = store.json("what", "vm:stays")["items"]
+    done = store.json("ledger", "prune", "--before", "2026-01-10T00:00:00Z", "--yes")
+    want(not done["dry_run"] and done["items"] == planned["items"], f"{done}")
+    want(store.json("what", "vm:stays")["items"] == before, "an answer about the present changed")
+    want(store.json("ledger", "verify", "--rebuild")["pruned"] == 58, "tombstones")
+    want(len(store.json("log")["items"]) == 61, "tombstones are in the log, and the pruning")
+    store.run("ledger", "compact")
+    store.run("ledger", "verify")
+    found = [item for item in store.json("doctor", status=None)["items"] if item["check"] == "store"]
+    want(found and "61 events" in found[0]["detail"], f"doctor: {found}")
+    flip_in_middle(store.path)
+    want("checksum" in store.run("ledger", "verify", status=5).stdout, "a flipped bit")
+
+
+def running(folder):
+    store = Store(folder, "running")
+    feed = [image("o", 1, "base")] + [vm("o", n, f"v{n}") for n in range(2, 6)]
+    store.run("ingest", "-", feed="\n".join(feed))
+    mark = os.path.join(folder, "mark")
+    dry = store.json("run", "vm:v*", "--", "sh", "-c", f"echo {{}} >>{mark}")
+    want(dry["dry_run"] and len(dry["items"]) == 4 and not os.path.exists(mark), f"dry run: {dry}")
+    store.run("run", "vm:v*", "--yes", "--max", "3", "--", "sh", "-c", f"echo {{}} >>{mark}", status=2)
+    want(not os.path.exists(mark), "--max")
+    begin = time.monotonic()
+    done = store.json("run", "vm:v*", "--yes", "--rate", "10/s", "--", "sh", "-c", f"echo {{}} >>{mark}")
+    want(time.monotonic() - begin >= 0.39, "--rate")
+    with open(mark, encoding="ascii") as file:
+        want(sorted(file.read().split()) == ["v2", "v3", "v4", "v5"], "each once")
+    actions = [item for item in store.json("log")["items"] if item["kind"] == "action.run"]
+    want(len(actions) == 8 and all(a["body"]["run"] == done["run"] for a in actions), "each action and outcome")
+    want({a["body"]["set_seq"] for a in actions} == {5}, "frozen at a position")
+    failed = store.json("run", "vm:v*", "--yes", "--keep-going", "--", "sh", "-c", "test {} = v3", status=4)
+    want([item["exit"] for item in failed["items"]] == [1, 0, 1, 1], f"{failed}")
+    want(len(store.json("run", "vm:v*", "--yes", "--", "false", "{}", status=1)["items"]) == 1, "stops at the first")
+    store.run("ingest", "-", feed=image("o", 9, "late"))  # a gap
+    want("--force" in store.run("run", "vm:v2", "--yes", "--", "true", "{}", status=1).stderr, "incomplete set")
+    store.run("run", "vm:v2", "--yes", "--force", "--", "true", "{}")
+    store.run("ingest", "-", feed=vm("p", 1, "-rf"))
+    want("an option" in store.run("run", "vm:uuid--rf", "--", "rm", "{}", status=1).stderr, "a name with a dash")
+    store.run("run", "vm:v2", "--yes", "--", "true", status=2)
+
+
+FULL = """
+mount -t tmpfs -o size=1m none "$1" || { echo cannot; exit 77; }
+cd "$1"; shift
+cat >"$PWD/../feed" ; "$@" ingest "$PWD/../feed"; status=$?
+[ $status = 0 ] && { echo "there was room"; exit 1; }
+"$@" ledger verify --rebuild >&2 || exit 2
+mount -o remount,size=64m none "$PWD"; cd "$PWD"
+"$@" ingest "$PWD/../feed" && "$@" ledger verify --rebuild >&2
+"""
+
+
+def full_disk(folder):
+    place = os.path.join(folder, "small")
+    os.makedirs(place)
+    feed = "\n".join(event("o", n, "vm.changed", {"uuid": "u", "name": "n", "what": os.urandom(900).hex()})
+                     for n in range(1, 3000))
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", FULL, "sh", place, STEMMA, "--store", "lineage.db"],
+                          input=feed, capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare:" in done.stderr:
+        print("a full disk was not tried: no mount namespaces here")
+        return
+    want(done.returncode == 0 and "no space left" in done.stderr, f"full disk: {done}")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="stemma-writing-") as folder:
+        for part in (pushing, writing, proving, pruning, running, full_disk):
+            part(folder)
+        server = Store(folder, "server")
+        refused = subprocess.run([STEMMA, "--store", "postgresql://db/x", "log"], capture_output=True, text=True, check=False)
+        want(refused.returncode == 1 and "not supported" in refused.stderr, f"{refused}")
+        want(server.run("ingest", "-", feed="", status=1).stderr != "", "nothing to ingest")
+    print("\n".join(FAILURES) if FAILURES else "writing: all holds")
+    return 1 if FAILURES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
