@@ -10,12 +10,19 @@ install(TARGETS stemma_hook EXPORT StemmaHook RUNTIME DESTINATION ${CMAKE_INSTAL
 install(TARGETS stemma_core stemma_model EXPORT StemmaLibraries
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# The lineage for programs of others; SQLite's and zstd's wrappers come with it.
+install(TARGETS stemma_lineage stemma_sqlite stemma_zstd EXPORT StemmaLineage
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT StemmaLineage NAMESPACE Stemma:: DESTINATION ${package_folder})
 install(EXPORT StemmaHook NAMESPACE Stemma:: DESTINATION ${package_folder})
 install(EXPORT StemmaLibraries NAMESPACE Stemma:: DESTINATION ${package_folder})
 export(EXPORT StemmaHook NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaHook.cmake)
 # In the build tree the libraries still name stemma_flags, for linking only.
 export(TARGETS stemma_core stemma_model stemma_flags
     NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaLibraries.cmake)
+export(TARGETS stemma_lineage stemma_sqlite stemma_zstd
+    NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaLineage.cmake)
 
 set(package_files
     ${CMAKE_CURRENT_LIST_DIR}/StemmaTrack.cmake
