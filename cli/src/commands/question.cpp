@@ -176,8 +176,11 @@ Answer Question::make_answer(std::string_view schema, Json items)
         kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(*limit_), kept.end());
     }
     answer.items = std::move(kept);
-    answer.gaps = query_->gaps();
+    gaps_ = query_->gaps();
+    answer.gaps = *gaps_;
     answer.extra["dirty_builds"] = query_->dirty_builds();
+    // Whoever reads the answer may take long (a pager): the store's past is not held meanwhile.
+    query_.reset();
     return answer;
 }
 
@@ -231,7 +234,7 @@ void warn_of_dirty_builds(Context& context, const Answer& answer)
 
 int Question::report()
 {
-    const auto gaps = query_->gaps();
+    const auto gaps = gaps_ ? *gaps_ : query_->gaps();
     for (const auto& gap : gaps) {
         context_.log().warning("incomplete: {}: {}", printable(gap.what), printable(gap.reason));
     }

@@ -41,7 +41,8 @@ public:
     [[nodiscard]] std::optional<lineage::Kind> only_kind() const;
     [[nodiscard]] bool in_period(Time at) const;
 
-    /// Applies --state and --limit, shows in the chosen form, and gives the exit status.
+    /// Applies --state and --limit, shows in the chosen form, and gives the exit status. The last
+    /// thing that is done: the query is over before anything is printed.
     int answer(std::string_view schema, Json items, const std::vector<Column>& columns);
     /// The same for items of several kinds: a table has a part for each.
     int answer_by_kind(std::string_view schema, Json items);
@@ -70,6 +71,7 @@ private:
     std::optional<std::uint64_t> limit_;
     std::uint64_t seq_ = 0;
     std::unique_ptr<lineage::Query> query_;
+    std::optional<std::vector<lineage::Gap>> gaps_; ///< of the query, when it is over
 };
 
 /// Columns of a table of one kind of items.
