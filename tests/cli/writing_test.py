@@ -6,6 +6,7 @@ usage: writing_test.py STEMMA
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,6 +234,37 @@ def running(folder):
     store.run("run", "vm:v2", "--yes", "--", "true", status=2)
 
 
+def evidence(folder):
+    """Links that were told and links that were inferred, each with what it rests on."""
+    store = Store(folder, "evidence")
+    deb = {"purl": "pkg:deb/shop@1.0?arch=amd64", "name": "shop", "version": "1.0", "arch": "amd64",
+           "sha256": "a" * 64, "file": "shop.deb", "build": None, "payload": []}
+    listed = {"name": "shop", "version": "1.0", "arch": "amd64", "purl": deb["purl"]}
+    seen, told = (json.loads(image("o", n, name)) for n, name in ((2, "seen"), (3, "told")))
+    seen["body"]["packages"] = told["body"]["packages"] = [listed]
+    told["body"]["installed"] = [{"kind": "deb", "name": "shop", "sha256": deb["sha256"], "purl": deb["purl"],
+                                  "path": "shop.deb"}]
+    feed = [event("o", 1, "package.packed", deb), json.dumps(seen), json.dumps(told)]
+    for number, (name, runs) in enumerate((("a", seen), ("b", told)), 4):
+        running_vm = json.loads(vm("host-origin", number - 3, name))
+        running_vm["body"]["image"] = runs["body"]["digest"]
+        feed.append(json.dumps(running_vm))
+    store.run("ingest", "-", feed="\n".join(feed))
+    for name, inferred in (("a", True), ("b", False)):
+        links = store.json("why", "package:shop", "vm:" + name)["items"]
+        want([link["inferred"] for link in links] == [inferred, False], f"{name}: {links}")
+        want(all(link["event"]["origin"] and link["event"]["at"] and link["event"]["seq"] for link in links), f"{links}")
+        want(bool(links[0]["basis"]) == inferred, f"what it rests on: {links[0]}")
+    text = store.run("why", "package:shop", "vm:a").stdout
+    want("inferred from" in text and ", by host-origin)" in text, text)
+    for name, dashes in (("a", 1), ("b", 0)):
+        dot = store.run("why", "package:shop", "vm:" + name, "--all", "--format", "dot").stdout
+        want(dot.count("style=dashed") == dashes and dot.count(" -> ") == 2, dot)
+        if shutil.which("dot"):
+            drawn = subprocess.run(["dot", "-Tplain"], input=dot, capture_output=True, text=True, check=False)
+            want(drawn.returncode == 0 and drawn.stdout.count("edge ") == 2, f"dot: {drawn}")
+
+
 FULL = """
 mount -t tmpfs -o size=1m none "$1" || { echo cannot; exit 77; }
 cd "$1"; shift
@@ -259,7 +291,7 @@ def full_disk(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="stemma-writing-") as folder:
-        for part in (pushing, writing, proving, pruning, running, full_disk):
+        for part in (pushing, writing, proving, pruning, running, evidence, full_disk):
             part(folder)
         server = Store(folder, "server")
         refused = subprocess.run([STEMMA, "--store", "postgresql://db/x", "log"], capture_output=True, text=True, check=False)

@@ -60,6 +60,15 @@ std::string describe(const Json& item)
     return line;
 }
 
+/// Who said it: the first part of a UUID, other names whole.
+std::string short_origin(const std::string& origin)
+{
+    constexpr std::size_t uuid_length = 36;
+    constexpr std::size_t first_part = 8;
+    return origin.size() == uuid_length && origin[first_part] == '-' ? origin.substr(0, first_part)
+                                                                     : origin;
+}
+
 std::string narrate(const Json& links)
 {
     std::string text = describe(links[0]["from"]) + "\n";
@@ -67,10 +76,11 @@ std::string narrate(const Json& links)
         std::string by = link["relation"].get<std::string>();
         if (!link["event"].is_null()) {
             const auto& event = link["event"];
-            by += fmt::format(", event {} ({}, {})",
+            by += fmt::format(", event {} ({}, {}, by {})",
                               event["seq"].get<std::uint64_t>(),
                               event["kind"].get<std::string>(),
-                              event["at"].get<std::string>());
+                              event["at"].get<std::string>(),
+                              short_origin(event["origin"].get<std::string>()));
         }
         if (!link["step"].is_null() && link["step"]["target"].is_string() &&
             !link["step"]["target"].get_ref<const std::string&>().empty()) {
@@ -111,6 +121,28 @@ std::string dot_id(const Json& item)
                                   text("build")));
 }
 
+/// Relation, event, time, origin and what it rests on, each on a line of its own.
+std::string dot_label(const Json& link)
+{
+    auto label = printable(link["relation"].get<std::string>());
+    if (!link["event"].is_null()) {
+        const auto& event = link["event"];
+        label += fmt::format("\nevent {} by {}\n{}",
+                             event["seq"].get<std::uint64_t>(),
+                             printable(short_origin(event["origin"].get<std::string>())),
+                             event["at"].get<std::string>());
+    }
+    if (link["inferred"].get<bool>()) {
+        label += "\ninferred from " + printable(text_of(link["basis"], "basis"));
+    }
+    std::string quoted;
+    for (const auto line : split_lines(label)) {
+        const auto part = dot_quoted(std::string(line));
+        quoted += (quoted.empty() ? "" : "\\n") + part.substr(1, part.size() - 2);
+    }
+    return '"' + quoted + '"';
+}
+
 std::string dot_of(const Json& links)
 {
     std::string text = "digraph lineage {\n  rankdir=LR;\n  node [shape=box];\n";
@@ -126,7 +158,7 @@ std::string dot_of(const Json& links)
         text += fmt::format("  {} -> {} [label={}{}];\n",
                             dot_id(link["from"]),
                             dot_id(link["to"]),
-                            dot_quoted(link["relation"].get<std::string>()),
+                            dot_label(link),
                             link["inferred"].get<bool>() ? ", style=dashed" : "");
     }
     return text + "}\n";

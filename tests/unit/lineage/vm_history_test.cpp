@@ -1,5 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <map>
+#include <random>
+
 #include "facts.hpp"
 #include "store/vm_history.hpp"
 
@@ -103,4 +107,38 @@ TEST_CASE("the same events in any order of arrival give the same spans")
     } while (std::next_permutation(events.begin(), events.end(), [](const auto& a, const auto& b) {
         return std::tie(a.origin, a.oseq) < std::tie(b.origin, b.oseq);
     }));
+}
+
+TEST_CASE("events of any clocks make spans one after the other, whatever their order of arrival")
+{
+    std::mt19937_64 random(5);
+    const std::vector<std::string> hosts = {"a", "b", "c"};
+    for (int round = 0; round < 300; ++round) {
+        std::vector<model::Event> events;
+        std::map<std::string, std::uint64_t> oseq;
+        for (int i = 0; i < 12; ++i) {
+            const auto& origin = hosts[random() % hosts.size()];
+            const auto& other = hosts[random() % hosts.size()];
+            const auto when = static_cast<std::int64_t>(random() % 40); // also back, also equal
+            const auto choice = random() % 4;
+            events.push_back(said(
+                origin,
+                ++oseq[origin],
+                choice == 0   ? deployed(when, "vm", origin, random() % 2 == 0 ? "i" : "j")
+                : choice == 1 ? migrated(when, "vm", origin, other)
+                : choice == 2 ? state(when, "vm", origin, random() % 2 == 0 ? "running" : "stopped")
+                              : retired(when, "vm")));
+        }
+        const auto history = history_of(events);
+        check_sane(history);
+        std::shuffle(events.begin(), events.end(), random);
+        const auto again = history_of(events);
+        REQUIRE(again.spans().size() == history.spans().size());
+        for (std::size_t i = 0; i < again.spans().size(); ++i) {
+            CHECK(again.spans()[i].since == history.spans()[i].since);
+            CHECK(again.spans()[i].until == history.spans()[i].until);
+            CHECK(again.spans()[i].host == history.spans()[i].host);
+            CHECK(again.spans()[i].image == history.spans()[i].image);
+        }
+    }
 }
