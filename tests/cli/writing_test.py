@@ -217,7 +217,7 @@ def running(folder):
     want(not os.path.exists(mark), "--max")
     begin = time.monotonic()
     done = store.json("run", "vm:v*", "--yes", "--rate", "10/s", "--", "sh", "-c", f"echo {{}} >>{mark}")
-    want(time.monotonic() - begin >= 0.39, "--rate")
+    want(time.monotonic() - begin >= 0.39, "--rate: four starts, a tenth of a second apart at least")
     with open(mark, encoding="ascii") as file:
         want(sorted(file.read().split()) == ["v2", "v3", "v4", "v5"], "each once")
     actions = [item for item in store.json("log")["items"] if item["kind"] == "action.run"]

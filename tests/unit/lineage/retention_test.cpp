@@ -31,7 +31,7 @@ Json present(Store& store, const Fleet& fleet)
     Json answers = Json::object();
     for (const auto& host : fleet.hosts()) {
         Query query(store, {});
-        const auto nodes = select(query, "host:" + host);
+        const auto nodes = select(query, "host:" + host + "*");
         answers[host] = {query.items(query.upstream(nodes)), query.items(query.downstream(nodes))};
     }
     return answers;
