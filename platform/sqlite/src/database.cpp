@@ -295,6 +295,15 @@ void Database::watch_reading(bool reading)
         handle_.get(), instructions, reading ? &Database::on_progress : nullptr, this);
 }
 
+/// A cached statement that an exception left on a row would keep the connection in the past, where
+/// nothing can be written any more.
+void Database::reset_cached() noexcept
+{
+    for (auto& [sql, kept] : cache_) {
+        kept.reset();
+    }
+}
+
 void Database::begin(const char* statement)
 {
     constexpr auto pause = std::chrono::milliseconds(10);
@@ -432,9 +441,7 @@ void Database::backup_to(const std::string& path)
     if (std::filesystem::exists(path)) {
         throw Error(ErrorCode::conflict, fmt::format("{} exists already", path));
     }
-    for (auto& [sql, kept] : cache_) {
-        kept.reset(); // a statement that still stands on a row would hold it up
-    }
+    reset_cached(); // a statement that still stands on a row would hold it up
     auto statement = prepare("VACUUM INTO ?");
     statement.bind(path).run();
 }
@@ -460,6 +467,9 @@ std::vector<std::string> Database::integrity_findings()
 
 Transaction::Transaction(Database& database, Kind kind) : database_(database), kind_(kind)
 {
+    if (kind == Kind::immediate) {
+        database_.reset_cached();
+    }
     database_.begin(kind == Kind::immediate ? "BEGIN IMMEDIATE" : "BEGIN");
     if (kind == Kind::read) {
         database_.watch_reading(true);
@@ -495,6 +505,7 @@ Savepoint::Savepoint(Database& database) : database_(database)
 Savepoint::~Savepoint()
 {
     if (open_) {
+        database_.reset_cached();
         try {
             database_.execute("ROLLBACK TO part; RELEASE part");
         } catch (const Error&) { // NOLINT(bugprone-empty-catch): the whole transaction is gone

@@ -118,3 +118,15 @@ TEST_CASE("what a savepoint takes back is gone, and the rest of the transaction 
     }
     CHECK(place.writer->integer("SELECT sum(hex(a)) FROM facts") == 4);
 }
+
+TEST_CASE("a statement that was left on a row does not keep its connection from writing")
+{
+    Place place;
+    place.write(3);
+    auto& left = place.writer->cached("SELECT a FROM facts");
+    REQUIRE(left.step()); // as an exception would leave it
+    sqlite::Database other(place.path, place.options);
+    other.execute("INSERT INTO facts VALUES (x'01')");
+    place.write(1);
+    CHECK(place.writer->integer("SELECT count(*) FROM facts") == 5);
+}

@@ -152,12 +152,14 @@ public:
     std::vector<std::string> integrity_findings();
 
 private:
+    friend class Savepoint;
     friend class Transaction;
     struct Closer {
         void operator()(sqlite3* database) const noexcept;
     };
     void configure(const Options& options);
     void begin(const char* statement);
+    void reset_cached() noexcept;
     void shorten_log();
     void watch_reading(bool reading);
     [[nodiscard]] bool read_too_long() const noexcept;
