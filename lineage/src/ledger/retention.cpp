@@ -235,7 +235,10 @@ Pruned prune(Store& store, const Retention& retention)
         bury(impl, seqs);
         derive_all(impl, retention.progress, retention.cancel);
         const auto said = report(impl, retention, seqs, pruned);
-        impl.record(std::span(&said, 1));
+        const auto seq = impl.record(std::span(&said, 1)).last_seq;
+        impl.db.prepare("INSERT INTO meta(key, value) VALUES (?, ?)")
+            .bind(fmt::format("{}{:020}", pruned_key, seq), format_time(retention.before))
+            .run();
         transaction.commit();
         return pruned;
     }

@@ -1,10 +1,12 @@
 #include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
 
 #include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
 
+#include "../store/schema.hpp"
 #include "query_impl.hpp"
 
 namespace stemma::lineage {
@@ -248,6 +250,27 @@ std::vector<Link> Query::links(const Nodes& from, const Nodes& to)
     return found;
 }
 
+namespace {
+
+/// Answers about a time of which facts were pruned, or with what was known before, know less.
+std::optional<Gap> pruned_gap(Store::Impl& store, const View& view)
+{
+    std::optional<Gap> gap;
+    auto rows = store.db.prepare("SELECT key, value FROM meta WHERE key GLOB ? ORDER BY key");
+    rows.bind(std::string(pruned_key) + "*");
+    while (rows.step()) {
+        const auto seq = parse_unsigned(rows.view(0).substr(pruned_key.size())).value_or(0);
+        const auto before = parse_time(rows.view(1));
+        if ((view.as_of && *view.as_of < before) || (view.known_at && *view.known_at < seq)) {
+            gap = Gap{"history",
+                      fmt::format("facts from before {} were pruned", format_time(before))};
+        }
+    }
+    return gap;
+}
+
+} // namespace
+
 std::vector<Gap> Query::gaps()
 {
     std::vector<Gap> gaps;
@@ -263,6 +286,11 @@ std::vector<Gap> Query::gaps()
     rows.reset();
     for (const auto& [key, gap] : impl_->graph.gaps()) {
         gaps.push_back(gap);
+    }
+    if (impl_->view.as_of || impl_->view.known_at) {
+        if (auto gap = pruned_gap(impl_->store, impl_->view)) {
+            gaps.push_back(*std::move(gap));
+        }
     }
     return gaps;
 }

@@ -17,6 +17,10 @@ inline constexpr int application_id = 0x5374656d;
 /// In table meta of every store whose pages have checksums.
 inline constexpr std::string_view page_checksums_key = "page_checksums";
 
+/// Followed by the position of each fact ledger.pruned, in table meta: the moment before which
+/// facts were pruned, so that a question need not look for them.
+inline constexpr std::string_view pruned_key = "pruned:";
+
 /// Version of the schema in `database`; 0 when it is empty.
 /// throws  unsupported: newer than this program; corrupt: a database of something else
 int check_version(sqlite::Database& database);

@@ -144,6 +144,21 @@ TEST_CASE("what is younger than the moment stays")
     CHECK(young.integer(0) == 0);
 }
 
+TEST_CASE("an answer about a time of which facts were pruned says that it is incomplete")
+{
+    Old old(49);
+    const auto gaps_at = [&](View view) { return Query(*old.store, view).gaps(); };
+    const View past{at(old.fleet.end / 2), std::nullopt};
+    const View known{std::nullopt, 5};
+    CHECK(gaps_at(past).empty());
+    prune(*old.store, old.all_of_it());
+    REQUIRE(gaps_at(past).size() == 1);
+    CHECK(gaps_at(past)[0].reason.find("were pruned") != std::string::npos);
+    CHECK(gaps_at(known).size() == 1);
+    CHECK(gaps_at({}).empty());
+    CHECK(gaps_at({at(old.fleet.end + 2), std::nullopt}).empty());
+}
+
 TEST_CASE("a pruned store that is compacted is smaller and as whole")
 {
     Old old(46);
