@@ -5,7 +5,6 @@
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -320,70 +319,6 @@ void Database::begin(const char* statement)
         }
         std::this_thread::sleep_for(pause);
     }
-}
-
-namespace {
-
-sqlite3_file* file_of(sqlite3* database)
-{
-    sqlite3_file* file = nullptr;
-    sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    return file != nullptr && file->pMethods != nullptr ? file : nullptr;
-}
-
-/// Looks at one page as it lies in the file. A page that is all zero was never written.
-bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint64_t number)
-{
-    // Another process may be writing this very page: what is damaged stays so.
-    constexpr int tries = 5;
-    constexpr auto pause = std::chrono::milliseconds(20);
-    const auto offset = static_cast<sqlite3_int64>((number - 1) * page.size());
-    for (int i = 0; i < tries; ++i) {
-        if (i > 0) {
-            std::this_thread::sleep_for(pause);
-        }
-        const int code =
-            file->pMethods->xRead(file, page.data(), static_cast<int>(page.size()), offset);
-        const bool empty =
-            std::all_of(page.begin(), page.end(), [](unsigned char byte) { return byte == 0; });
-        if (code == SQLITE_OK || (code == SQLITE_IOERR_DATA && empty)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-} // namespace
-
-bool Database::has_page_checksums()
-{
-    constexpr int header_size = 100;
-    constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
-    std::array<unsigned char, header_size> header{};
-    auto* const file = file_of(handle_.get());
-    return file != nullptr &&
-           file->pMethods->xRead(file, header.data(), header_size, 0) == SQLITE_OK &&
-           header[reserved_at] == checksum_size;
-}
-
-std::vector<std::uint64_t> Database::damaged_pages()
-{
-    constexpr std::size_t most = 100;
-    std::vector<std::uint64_t> damaged;
-    if (!has_page_checksums()) {
-        return damaged;
-    }
-    auto* const file = file_of(handle_.get());
-    std::vector<unsigned char> page(static_cast<std::size_t>(integer("PRAGMA page_size")));
-    sqlite3_int64 size = 0;
-    file->pMethods->xFileSize(file, &size);
-    const auto pages = static_cast<std::uint64_t>(size) / page.size();
-    for (std::uint64_t number = 1; number <= pages && damaged.size() < most; ++number) {
-        if (is_damaged(file, page, number)) {
-            damaged.push_back(number);
-        }
-    }
-    return damaged;
 }
 
 void Database::execute(const std::string& sql)

@@ -1,0 +1,132 @@
+// Which pages of a file do not have their checksum.
+
+#include "stemma/core/error.hpp"
+#include "stemma/core/fd.hpp"
+#include "stemma/sqlite/database.hpp"
+
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <thread>
+
+#include "checked_pages.hpp"
+
+namespace stemma::sqlite {
+
+namespace {
+
+sqlite3_file* file_of(sqlite3* database)
+{
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(database, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    return file != nullptr && file->pMethods != nullptr ? file : nullptr;
+}
+
+/// Looks at one page as it lies in the file. A page that is all zero was never written.
+bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint64_t number)
+{
+    // Another process may be writing this very page: what is damaged stays so.
+    constexpr int tries = 5;
+    constexpr auto pause = std::chrono::milliseconds(20);
+    const auto offset = static_cast<sqlite3_int64>((number - 1) * page.size());
+    for (int i = 0; i < tries; ++i) {
+        if (i > 0) {
+            std::this_thread::sleep_for(pause);
+        }
+        const int code =
+            file->pMethods->xRead(file, page.data(), static_cast<int>(page.size()), offset);
+        const bool empty =
+            std::all_of(page.begin(), page.end(), [](unsigned char byte) { return byte == 0; });
+        if (code == SQLITE_OK || (code == SQLITE_IOERR_DATA && empty)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+std::uint32_t big_endian(const unsigned char* at) noexcept
+{
+    return static_cast<std::uint32_t>(at[0]) << 24U | static_cast<std::uint32_t>(at[1]) << 16U |
+           static_cast<std::uint32_t>(at[2]) << 8U | static_cast<std::uint32_t>(at[3]);
+}
+
+/// Pages of which the write-ahead log has a committed version. When the power went while the log
+/// was being copied, such a page may be torn in the file, and nobody reads it there.
+/// source  https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_size)
+{
+    constexpr std::size_t header_size = 32;
+    constexpr std::size_t frame_header_size = 24;
+    constexpr std::size_t salts_at = 16;      // of the log's header
+    constexpr std::size_t frame_salts_at = 8; // of a frame's
+    constexpr std::size_t salts_size = 8;
+    std::set<std::uint64_t> committed;
+    std::set<std::uint64_t> pending;
+    if (::access(log.c_str(), R_OK) != 0) {
+        return committed;
+    }
+    const Fd fd = open_file(log, O_RDONLY);
+    std::array<unsigned char, header_size> header{};
+    std::array<unsigned char, frame_header_size> frame{};
+    const auto read = [&](auto& into, std::size_t at) {
+        return ::pread(fd.get(), into.data(), into.size(), static_cast<off_t>(at)) ==
+               static_cast<ssize_t>(into.size());
+    };
+    if (!read(header, 0)) {
+        return committed;
+    }
+    for (auto at = header_size; read(frame, at); at += frame_header_size + page_size) {
+        if (!std::equal(frame.begin() + frame_salts_at,
+                        frame.begin() + frame_salts_at + salts_size,
+                        header.begin() + salts_at)) {
+            break; // of an earlier use of the log
+        }
+        pending.insert(big_endian(frame.data()));
+        if (big_endian(frame.data() + 4) != 0) { // the last of a transaction
+            committed.merge(pending);
+            pending.clear();
+        }
+    }
+    return committed;
+}
+
+} // namespace
+
+bool Database::has_page_checksums()
+{
+    constexpr int header_size = 100;
+    constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
+    std::array<unsigned char, header_size> header{};
+    auto* const file = file_of(handle_.get());
+    return file != nullptr &&
+           file->pMethods->xRead(file, header.data(), header_size, 0) == SQLITE_OK &&
+           header[reserved_at] == checksum_size;
+}
+
+std::vector<std::uint64_t> Database::damaged_pages()
+{
+    constexpr std::size_t most = 100;
+    std::vector<std::uint64_t> damaged;
+    if (!has_page_checksums()) {
+        return damaged;
+    }
+    auto* const file = file_of(handle_.get());
+    std::vector<unsigned char> page(static_cast<std::size_t>(integer("PRAGMA page_size")));
+    sqlite3_int64 size = 0;
+    file->pMethods->xFileSize(file, &size);
+    const auto pages = static_cast<std::uint64_t>(size) / page.size();
+    const auto logged = pages_in_log(path_ + "-wal", page.size());
+    for (std::uint64_t number = 1; number <= pages && damaged.size() < most; ++number) {
+        if (!logged.contains(number) && is_damaged(file, page, number)) {
+            damaged.push_back(number);
+        }
+    }
+    return damaged;
+}
+
+} // namespace stemma::sqlite
