@@ -6,6 +6,7 @@
 #include "stemma/core/file.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/lineage/ledger.hpp"
 
 #include "question.hpp"
 
@@ -133,7 +134,7 @@ int run_push(Context& context, const Args& args)
     Activity activity(context.progress(), "pushing", last - std::min(start, last), "events");
     while (seq < last) {
         context.cancel().check();
-        const auto part = store.events_after(seq, batch);
+        const auto part = lineage::events_after(store, seq, batch);
         if (!part.events.empty()) {
             doing([&] { to->take(part.events); }, "pushing events after {} to {}", seq, to->name());
         }

@@ -1,3 +1,5 @@
+#include "stemma/lineage/ledger.hpp"
+
 #include "stemma/core/error.hpp"
 #include "stemma/zstd/zstd.hpp"
 
@@ -105,15 +107,15 @@ model::Event Store::Impl::event_at(std::uint64_t seq)
     return event_of_row(statement);
 }
 
-Store::Part Store::events_after(std::uint64_t seq, std::size_t most)
+EventsPart events_after(Store& store, std::uint64_t seq, std::size_t most)
 {
     constexpr std::size_t enough = std::size_t{64} << 20U;
-    Part part{{}, seq};
+    EventsPart part{{}, seq};
     std::size_t size = 0;
-    auto rows = impl_->db.prepare(fmt::format("SELECT {}, event.seq FROM event JOIN origin ON "
-                                              "origin.id = event.origin WHERE seq > ? ORDER BY seq "
-                                              "LIMIT ?",
-                                              event_columns));
+    auto rows = store.impl().db.prepare(
+        fmt::format("SELECT {}, event.seq FROM event JOIN origin ON origin.id = event.origin WHERE "
+                    "seq > ? ORDER BY seq LIMIT ?",
+                    event_columns));
     rows.bind(seq, most);
     while (size < enough && rows.step()) {
         part.last = static_cast<std::uint64_t>(rows.integer(6));

@@ -53,6 +53,15 @@ struct VerifyReport {
 /// throws  interrupted; io
 VerifyReport verify(Store& store, const Verification& wanted);
 
+/// Events in the order of the ledger.
+struct EventsPart {
+    std::vector<model::Event> events;
+    std::uint64_t last = 0; ///< position that this part reaches
+};
+/// The next events after a position, at most `most`, and no more when their bodies are over 64 MiB;
+/// what was pruned is left out.
+EventsPart events_after(Store& store, std::uint64_t seq, std::size_t most);
+
 /// Copies the store, online, into a new file; whole or not at all.
 /// throws  conflict: the file exists; io
 void backup(Store& store, const std::string& path);

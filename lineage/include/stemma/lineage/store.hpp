@@ -102,9 +102,8 @@ public:
         write, ///< creates and migrates
     };
 
-    /// url  a path or "sqlite:PATH"
-    /// throws  unsupported: the store is of a newer version, or a server ("postgresql://…");
-    ///         corrupt; io
+    /// url  a path, "sqlite:PATH", or "postgresql://…" (refused by a build without it)
+    /// throws  unsupported: the store is of a newer version; corrupt; io
     static std::unique_ptr<Store>
     open(const std::string& url, Mode mode, const Clock& clock, Log& log);
     ~Store() override;
@@ -123,13 +122,6 @@ public:
     [[nodiscard]] const std::string& origin() const;
     /// Position of the last event.
     [[nodiscard]] std::uint64_t last_seq();
-    /// The next events after a position, in order; what was pruned is left out.
-    struct Part {
-        std::vector<model::Event> events;
-        std::uint64_t last = 0; ///< position that this part reaches
-    };
-    /// At most `most` of them, and no more when their bodies are over 64 MiB.
-    Part events_after(std::uint64_t seq, std::size_t most);
 
     /// By name, full digest or unique digest prefix of at least 8 digits. The newest of a name.
     std::optional<ImageInfo> find_image(std::string_view name_or_digest);
@@ -162,8 +154,8 @@ public:
     std::vector<KnownContent> known_content(std::span<const std::string> sha256s);
     std::vector<KnownContent> known_build_id(std::string_view build_id);
 
-    /// The newest build with this run id (or its beginning, of at least 8 characters), else with
-    /// this project name.
+    /// The newest build with this run id (or its beginning, of at least 8 characters), else with this
+    /// project name.
     std::optional<model::Manifest> find_manifest(std::string_view build);
     /// The newest build of which a step wrote exactly this content.
     std::optional<model::Manifest> manifest_that_made(const Digest& content);
