@@ -1,10 +1,10 @@
 // A program of somebody else: records two facts, and asks what runs where.
 
+#include <cstdio>
+
 #include <stemma/core/error.hpp>
 #include <stemma/lineage/ledger.hpp>
 #include <stemma/lineage/query.hpp>
-
-#include <cstdio>
 
 int main(int argc, char** argv)
 {
@@ -15,8 +15,7 @@ int main(int argc, char** argv)
     try {
         const SystemClock clock;
         NullLog log;
-        const auto store =
-            lineage::Store::open(argv[1], lineage::Store::Mode::write, clock, log);
+        const auto store = lineage::Store::open(argv[1], lineage::Store::Mode::write, clock, log);
         const std::string digest(64, 'a');
         store->record({clock.now(),
                        "image.created",
