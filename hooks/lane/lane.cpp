@@ -23,7 +23,9 @@
 
 namespace {
 
-using namespace stemma::hooks;
+namespace lane = stemma::hooks::lane;
+using stemma::hooks::is_error;
+using stemma::hooks::raw_call;
 
 /// A system call from the place that the filter lets pass. This file is compiled without a red
 /// zone: the call writes below the stack pointer.
@@ -111,7 +113,7 @@ long open_ordinarily(int folder, const char* path, int flags, mode_t mode)
 /// What an open file is goes into the log; else it is opened again, and the observer is asked.
 long logged(long fd, const char* path, int flags)
 {
-    struct stat info;
+    struct stat info {};
     if (raw_call(SYS_fstat, fd, reinterpret_cast<long>(&info), 0) != 0 || !S_ISREG(info.st_mode)) {
         return fd;
     }
@@ -209,6 +211,7 @@ bool put_code()
         }
         return false;
     }
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a place that was chosen
     memcpy(reinterpret_cast<void*>(address), code, sizeof code);
     return raw_call(SYS_mprotect, address, page, PROT_READ | PROT_EXEC) == 0;
 }
@@ -225,6 +228,7 @@ __attribute__((constructor)) void begin(int /*count*/, char** /*arguments*/, cha
     raw_call(SYS_close, fd, 0, 0);
     if (!is_error(log) && put_code()) {
         log_of_process.owner = raw_call(SYS_getpid, 0, 0, 0);
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): what mmap(2) gave
         log_of_process.begin = reinterpret_cast<char*>(log);
     }
 }
@@ -236,6 +240,9 @@ mode_t mode_behind(int flags, va_list arguments)
 }
 
 } // namespace
+
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): other names than the C
+// library's
 
 STEMMA_EXPORT int open(const char* path, int flags, ...)
 {
@@ -292,3 +299,5 @@ STEMMA_EXPORT FILE* fopen64(const char* path, const char* mode)
 {
     return open_stream(path, mode, "fopen64");
 }
+
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

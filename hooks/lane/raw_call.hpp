@@ -4,6 +4,7 @@
 /// functions runs, and errno stays as it is.
 namespace stemma::hooks {
 
+// NOLINTNEXTLINE(readability-function-size): a system call has six arguments
 inline long raw_call(long number, long a, long b, long c, long d = 0, long e = 0, long f = 0)
 {
 #if defined(__x86_64__)

@@ -26,10 +26,13 @@
 
 namespace {
 
-using namespace stemma::hooks;
+namespace preload = stemma::hooks::preload;
 using preload::Answer;
 using preload::Event;
 using preload::Kind;
+using stemma::hooks::is_error;
+using stemma::hooks::raw;
+using stemma::hooks::raw_call;
 
 constexpr const char* preload_name = "LD_PRELOAD";
 
@@ -157,7 +160,23 @@ const char* find_variable(char* const* list, const char* name)
 
 constexpr unsigned long room_of_preload = 2 * preload::longest_path;
 
-/// The variables with our two as they have to be. What a program says on LD_PRELOAD stays in front.
+/// The value of LD_PRELOAD: what a program says of it stays in front of our library.
+/// value  the texts of both fit in
+void fill_value(char* value, const char* theirs, bool alone)
+{
+    const char* library = preload::library();
+    const char* at = strstr(theirs, library);
+    strcpy(value, theirs); // NOLINT: there is room
+    if (at == nullptr && !alone) {
+        strcat(strcat(value, *theirs == '\0' ? "" : ":"), library); // NOLINT: there is room
+    } else if (at != nullptr && alone) {
+        const char* behind = at + strlen(library);
+        const bool separates = *behind == ':' || *behind == ' ';
+        strcpy(value + (at - theirs), behind + (separates ? 1 : 0)); // NOLINT: shorter than before
+    }
+}
+
+/// The variables with our two as they have to be.
 void fill(Variables& room, char* const* given, bool alone)
 {
     const char* theirs = find_variable(given, preload_name);
@@ -168,27 +187,11 @@ void fill(Variables& room, char* const* given, bool alone)
             *to++ = *given;
         }
     }
-    const char* library = preload::library();
-    const char* at = theirs == nullptr ? nullptr : strstr(theirs, library);
-    const unsigned long kept = theirs == nullptr ? 0 : strlen(theirs);
-    const unsigned long own = strlen(library);
+    theirs = theirs == nullptr ? "" : theirs;
     strcpy(room.preload, "LD_PRELOAD="); // NOLINT: there is room
     char* value = room.preload + strlen(room.preload);
-    if (kept + own + 2 < room_of_preload - 16) {
-        if (at == nullptr) {
-            memcpy(value, theirs == nullptr ? "" : theirs, kept);
-            value[kept] = '\0';
-            if (!alone) {
-                strcat(strcat(value, kept == 0 ? "" : ":"), library); // NOLINT: there is room
-            }
-        } else {
-            const auto before = static_cast<unsigned long>(at - theirs);
-            strcpy(value, theirs); // NOLINT: there is room
-            if (alone) {
-                const bool colon = at[own] == ':' || at[own] == ' ';
-                strcpy(value + before, at + own + (colon ? 1 : 0)); // NOLINT: shorter than before
-            }
-        }
+    if (strlen(theirs) + strlen(preload::library()) + 16 < room_of_preload) {
+        fill_value(value, theirs, alone);
     }
     if (*value != '\0') {
         *to++ = room.preload;

@@ -142,7 +142,7 @@ void tell(const Event& event)
 
 Answer tell_and_wait(const Event& event)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     if (observer.socket_size == 0 || raw_call(SYS_pipe2, raw(ends), O_CLOEXEC, 0) != 0) {
         return Answer::go_on;
     }

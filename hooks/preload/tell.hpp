@@ -7,7 +7,7 @@
 namespace stemma::hooks::preload {
 
 struct Event {
-    Kind kind;
+    Kind kind = Kind::hole;
     int folder = -100; ///< AT_FDCWD
     const char* path = nullptr;
     int flags = 0;
