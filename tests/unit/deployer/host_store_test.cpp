@@ -146,10 +146,10 @@ TEST_CASE("boot files are kept by content, and a changed one is refused")
     const auto kernel = shelf.folder.path() / "kernel";
     write_file(kernel, "kernel");
     const auto digest = sha256("kernel").hex();
-    shelf.store.provide_boot_file(kernel.string(), digest);
+    shelf.store.provide_boot_file(kernel.string(), digest, 0644);
     CHECK(read_file(shelf.folder.path() / "host" / "boot" / digest) == "kernel");
-    const auto error =
-        error_of([&] { shelf.store.provide_boot_file(kernel.string(), sha256("else").hex()); });
+    const auto error = error_of(
+        [&] { shelf.store.provide_boot_file(kernel.string(), sha256("else").hex(), 0644); });
     REQUIRE(error);
     CHECK(error->code() == ErrorCode::conflict);
 }
