@@ -187,14 +187,14 @@ TEST_CASE("a link is parsed where its target is not parsed under its own name")
     std::vector<std::string> parsed;
     const support::FakeClock clock;
     const Cancel cancel;
-    const auto definition = definition_with("settings: [{paths: [/etc/**], parser: mine}]\n");
+    const auto definition = definition_with("settings: [{paths: [/etc/**], parser: resolv}]\n");
     const auto tree_view = tree.as_folder();
     extract(*tree_view,
             definition,
             {.clock = clock,
              .cancel = cancel,
              .settings = [&](std::string_view path, std::string_view, std::string_view parser) {
-                 CHECK(parser == "mine");
+                 CHECK(parser == "resolv");
                  parsed.emplace_back(path);
                  return std::vector<Feature>{};
              }});

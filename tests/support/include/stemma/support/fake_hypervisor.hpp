@@ -17,7 +17,10 @@ namespace stemma::support {
 /// fails where a test wants it to.
 class FakeHypervisor final : public deployer::Hypervisor {
 public:
-    explicit FakeHypervisor(std::string name = "local") : name_(std::move(name)) {}
+    explicit FakeHypervisor(std::string name = "local")
+        : storage("storage of " + name), name_(std::move(name))
+    {
+    }
 
     /// Every call that changes the host, in order: "define shop-1".
     std::vector<std::string> calls;
@@ -200,7 +203,7 @@ public:
     /// What a migration does to the two hosts, for tests that say; may throw.
     std::function<void(const deployer::VmSpec& spec)> on_migrate;
     std::set<std::string> migrating; ///< uuids of which memory moves
-    std::string storage = "storage of " + name_;
+    std::string storage;             ///< two hosts with the same see the same files
 
     [[nodiscard]] std::string system_disk(const deployer::VmSpec& spec) const override
     {
