@@ -342,8 +342,7 @@ apply_delta(const Selected& base, const fs::path& delta, const fs::path& out, co
 {
     const DeltaInfo info = inspect_delta(delta);
     const auto chain = disk::chain_of(base.path, base.open);
-    if (chain.front().format != volume::ContainerFormat::raw &&
-        chain.front().virtual_size != info.from_size) {
+    if (disk::open_disk(base.path, base.open)->size() != info.from_size) {
         refuse_other_base(base, info);
     }
     const fs::path folder = fs::absolute(out).parent_path();

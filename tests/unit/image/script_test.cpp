@@ -157,8 +157,9 @@ TEST_CASE("what debhelper writes for a unit is done as deb-systemd-helper does i
     fs::create_directories(theirs / "lib/systemd/system");
     write_file(theirs / "lib/systemd/system/shop.service", unit_text);
     write_file(theirs / "lib/systemd/system/shop.socket", socket_text);
-    run_checked({.argv = {"deb-systemd-helper", "enable", "shop.service"},
-                 .environment = {{"DPKG_ROOT", theirs.string()}}});
+    run_checked(
+        {.argv = {"deb-systemd-helper", "enable", "shop.service"},
+         .environment = {{"DPKG_ROOT", theirs.string()}, {"DPKG_MAINTSCRIPT_PACKAGE", "shop"}}});
     CHECK(names_below(mine / "etc/systemd/system") == names_below(theirs / "etc/systemd/system"));
     const fs::path state = "var/lib/systemd/deb-systemd-helper-enabled";
     CHECK(names_below(mine / state) == names_below(theirs / state));
