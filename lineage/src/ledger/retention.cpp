@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "../store/impl.hpp"
 #include "../store/schema.hpp"
@@ -96,11 +97,42 @@ private:
         }
         keep_of(by_kind[Kind::artifact], "build.");
         keep_of(by_kind[Kind::package], "package.");
-        keep_of(by_kind[Kind::image], "image.");
+        keep_images(by_kind[Kind::image]);
         keep_of(by_kind[Kind::vm], "");
         for (const auto node : by_kind[Kind::source]) {
             keep_build_of(query_.item(node));
         }
+    }
+
+    /// An image has what its ancestors put there, also when they are retired; and only the packing
+    /// of a package tells which other one it replaced, and which files went with it.
+    void keep_images(const Nodes& images)
+    {
+        auto& db = store_.impl().db;
+        auto parents = db.prepare("SELECT parent FROM image WHERE id = ? AND parent IS NOT NULL");
+        auto changes = db.prepare("SELECT package FROM image_package WHERE image = ?");
+        Nodes family = images;
+        Nodes packages;
+        std::vector<Node> open(images.begin(), images.end());
+        while (!open.empty()) {
+            const auto image = open.back();
+            open.pop_back();
+            parents.bind(image.id);
+            if (parents.step()) {
+                const Node parent{Kind::image, parents.integer(0)};
+                if (family.insert(parent).second) {
+                    open.push_back(parent);
+                }
+            }
+            parents.reset();
+            changes.bind(image.id);
+            while (changes.step()) {
+                packages.insert({Kind::package, changes.integer(0)});
+            }
+            changes.reset();
+        }
+        keep_of(family, "image.");
+        keep_of(packages, "package.");
     }
 
     /// Facts about these nodes whose kind begins with `start`.
