@@ -247,7 +247,25 @@ void make_ledger(sqlite::Database& database)
     }
 }
 
+Error newer(const std::string& path, std::int64_t version)
+{
+    return {ErrorCode::unsupported,
+            fmt::format("{} was written by a newer stemma (store version {}; this one knows {})",
+                        path,
+                        version,
+                        schema_version),
+            "upgrade stemma, or name another store with --store"};
+}
+
 } // namespace
+
+void refuse_newer(const std::string& path)
+{
+    const auto label = sqlite::label_of(path);
+    if (label && label->application == application_id && label->version > schema_version) {
+        throw newer(path, label->version);
+    }
+}
 
 int check_version(sqlite::Database& database)
 {
@@ -264,13 +282,7 @@ int check_version(sqlite::Database& database)
             "name another file with --store");
     }
     if (version > schema_version) {
-        throw Error(ErrorCode::unsupported,
-                    fmt::format("{} was written by a newer stemma (store version {}; this one "
-                                "knows {})",
-                                database.path(),
-                                version,
-                                schema_version),
-                    "upgrade stemma, or name another store with --store");
+        throw newer(database.path(), version);
     }
     return static_cast<int>(version);
 }

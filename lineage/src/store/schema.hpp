@@ -21,6 +21,10 @@ inline constexpr std::string_view page_checksums_key = "page_checksums";
 /// facts were pruned, so that a question need not look for them.
 inline constexpr std::string_view pruned_key = "pruned:";
 
+/// Looks at the file's header alone: whatever a newer program did to its pages, it is newer first.
+/// throws  unsupported: the store at `path` is newer than this program
+void refuse_newer(const std::string& path);
+
 /// Version of the schema in `database`; 0 when it is empty.
 /// throws  unsupported: newer than this program; corrupt: a database of something else
 int check_version(sqlite::Database& database);

@@ -83,6 +83,7 @@ std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Cloc
     const std::string path = path_of_url(url);
     return doing(
         [&] {
+            refuse_newer(path); // before anything is said of its pages
             std::unique_ptr<Impl> impl;
             if (mode == Mode::write) {
                 make_folder_of(path);

@@ -97,6 +97,30 @@ std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_si
 
 } // namespace
 
+std::optional<Label> label_of(const std::string& path)
+{
+    // Through SQLite: closing a descriptor of our own would drop its locks on the same file.
+    constexpr std::size_t header_size = 100;
+    constexpr std::size_t version_at = 60;
+    constexpr std::size_t application_at = 68;
+    constexpr std::string_view magic("SQLite format 3\0", 16);
+    sqlite3* opened = nullptr;
+    const int code = sqlite3_open_v2(
+        path.c_str(), &opened, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, checked_pages_vfs());
+    const std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> closer(opened, &sqlite3_close_v2);
+    auto* const file = code == SQLITE_OK ? file_of(opened) : nullptr;
+    std::array<unsigned char, header_size> header{};
+    if (file == nullptr ||
+        file->pMethods->xRead(file, header.data(), header_size, 0) != SQLITE_OK ||
+        !std::equal(magic.begin(), magic.end(), header.begin())) {
+        return std::nullopt;
+    }
+    const auto number = [&](std::size_t at) {
+        return static_cast<std::int32_t>(big_endian(header.data() + at));
+    };
+    return Label{number(application_at), number(version_at)};
+}
+
 bool Database::has_page_checksums()
 {
     constexpr int header_size = 100;

@@ -102,6 +102,16 @@ struct Options {
     std::chrono::milliseconds longest_reading{std::chrono::minutes(5)};
 };
 
+/// What the header of a database's file says of its content.
+struct Label {
+    std::int32_t application = 0; ///< PRAGMA application_id
+    std::int32_t version = 0;     ///< PRAGMA user_version
+};
+/// Reads the header as it lies in the file, without its checksum and without the log: a later
+/// version may have others. Takes no lock, and drops none that this process holds.
+/// returns  nullopt: there is no such file, or it is no database
+std::optional<Label> label_of(const std::string& path);
+
 /// One connection, one thread. synchronous=FULL: what a transaction committed survives power
 /// loss. recursive_triggers is on, so that INSERT OR REPLACE fires the triggers that refuse it.
 ///
