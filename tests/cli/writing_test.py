@@ -38,7 +38,8 @@ class Store:
         return done
 
     def json(self, *words, status=0):
-        done = self.run(*words, "--json", status=status)
+        at = words.index("--") if "--" in words else len(words)  # what follows two dashes is another command's
+        done = self.run(*words[:at], "--json", *words[at:], status=status)
         try:
             return json.loads(done.stdout)
         except ValueError:
@@ -46,8 +47,9 @@ class Store:
             return {"items": []}
 
     def events(self):
-        """Everything recorded, without the positions."""
-        return [{key: value for key, value in item.items() if key != "seq"} for item in self.json("log")["items"]]
+        """Everything recorded, without what each ledger says for itself: where it stands, and when it was recorded."""
+        return [{key: value for key, value in item.items() if key not in ("seq", "recorded")}
+                for item in self.json("log")["items"]]
 
 
 def event(origin, oseq, kind, body, day=1):
