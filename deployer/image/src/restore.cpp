@@ -3,6 +3,7 @@
 #include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/lineage/query.hpp"
 
 #include <algorithm>
 
@@ -27,6 +28,48 @@ bool is_entry(const Json& entry, std::string_view kind, const std::string& word)
     }
     return false;
 }
+
+/// What a change of an image took out, as it was recorded.
+Json removed_by(World& world, const lineage::ImageInfo& image)
+{
+    lineage::Query query(world.store, {});
+    return query.event(image.seq).body.value("removed", Json::array());
+}
+
+/// True when `removal` took out what `entry` had put.
+bool takes_out(const Json& removal, const Json& entry)
+{
+    const auto same = [&](const std::string& key) {
+        return removal.value(key, Json()) == entry.value(key, Json());
+    };
+    return same("kind") && same("name") && same("path") && same("sha256");
+}
+
+/// Entries of later versions' "removed" that no entry of "installed" was found for yet.
+class Removals {
+public:
+    void add(Json entries)
+    {
+        for (auto& entry : entries) {
+            open_.push_back(std::move(entry));
+        }
+    }
+    /// True when `entry` was taken out later; each removal counts once.
+    bool take(const Json& entry)
+    {
+        const auto found = std::find_if(open_.begin(), open_.end(), [&](const Json& removal) {
+            return takes_out(removal, entry);
+        });
+        if (found == open_.end()) {
+            return false;
+        }
+        open_.erase(found);
+        return true;
+    }
+
+private:
+    std::vector<Json> open_;
+};
 
 std::unique_ptr<Filesystem> open_version(World& world, const std::string& digest)
 {
@@ -184,10 +227,11 @@ std::optional<Installed> find_installed(World& world,
 {
     constexpr int most_versions = 10'000; // a circle of parents must end too
     std::optional<lineage::ImageInfo> at = image;
+    Removals removals;
     for (int i = 0; at && i < most_versions; ++i) {
         const auto& entries = at->installed;
         const auto found = std::find_if(entries.rbegin(), entries.rend(), [&](const Json& entry) {
-            return is_entry(entry, kind, word);
+            return is_entry(entry, kind, word) && !removals.take(entry);
         });
         if (found != entries.rend()) {
             Installed installed{
@@ -198,6 +242,7 @@ std::optional<Installed> find_installed(World& world,
             }
             return installed;
         }
+        removals.add(removed_by(world, *at));
         at = at->parent ? world.store.find_image(*at->parent) : std::nullopt;
     }
     return std::nullopt;

@@ -23,7 +23,8 @@ struct Installed {
     std::unique_ptr<volume::Filesystem> before; ///< its parent; nullptr: unknown (an import)
 };
 
-/// The newest entry of a kind whose name, path or sha256 is `word`; nullopt: there is none.
+/// The newest entry of a kind whose name, path or sha256 is `word` and that no later version took
+/// out again; nullopt: there is none.
 /// throws  not_found: there is one, and the file of its image or of the parent is gone
 std::optional<Installed> find_installed(World& world,
                                         const lineage::ImageInfo& image,

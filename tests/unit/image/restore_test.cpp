@@ -142,6 +142,35 @@ TEST_CASE("removing a file that an install put gives back the one before")
     CHECK(golden.differences("golden", "less") == std::vector<std::string>{"/etc/shop/shop.conf"});
 }
 
+TEST_CASE("what was put twice is taken out twice, each time to what was before, and not a third")
+{
+    Golden golden;
+    golden.put_file("one", "first", "/etc/shop/shop.conf", "golden");
+    golden.put_file("two", "second", "/etc/shop/shop.conf", "one");
+    const auto less = [&](const std::string& base, const std::string& name) {
+        image::remove(golden.world,
+                      {.base = golden.named(base), .name = name, .files = {"/etc/shop/shop.conf"}});
+    };
+    less("two", "back-one");
+    CHECK(golden.content("back-one", "/etc/shop/shop.conf") == "first");
+    less("back-one", "back-golden");
+    CHECK(golden.differences("golden", "back-golden").empty());
+
+    write_file(golden.inside / "added", "1");
+    golden.put_tar("with", golden.tar("files.tar"));
+    const auto without = [&](const std::string& base, const std::string& name) {
+        image::remove(golden.world,
+                      {.base = golden.named(base), .name = name, .tars = {"files.tar"}});
+    };
+    without("with", "without");
+    const auto again = support::error_of([&] { without("without", "x"); });
+    REQUIRE(again.has_value());
+    CHECK(again->code() == ErrorCode::not_found);
+    golden.put_tar("with-again", golden.tar("files.tar"), "without");
+    without("with-again", "without-again");
+    CHECK(golden.differences("golden", "without-again").empty());
+}
+
 TEST_CASE("a tarball keeps capabilities, attributes, large owners, special modes and old times")
 {
     Golden golden;
