@@ -20,10 +20,14 @@ std::vector<std::string_view> split_lines(std::string_view text);
 std::string_view trim(std::string_view text) noexcept;
 // The four above return views of their argument: a temporary string would be gone before they are
 // read, so it is refused here.
-template <std::same_as<std::string> Temporary> void split(Temporary&&, char) = delete;
-template <std::same_as<std::string> Temporary> void split_words(Temporary&&) = delete;
-template <std::same_as<std::string> Temporary> void split_lines(Temporary&&) = delete;
-template <std::same_as<std::string> Temporary> void trim(Temporary&&) = delete;
+template <std::same_as<std::string> Temporary>
+void split(Temporary&&, char) = delete;
+template <std::same_as<std::string> Temporary>
+void split_words(Temporary&&) = delete;
+template <std::same_as<std::string> Temporary>
+void split_lines(Temporary&&) = delete;
+template <std::same_as<std::string> Temporary>
+void trim(Temporary&&) = delete;
 std::string join(std::span<const std::string> parts, std::string_view separator);
 /// ASCII only.
 std::string to_lower(std::string_view text);
