@@ -22,6 +22,9 @@ struct Output {
     }
 };
 
+/// What a link rests on that was found by comparing contents.
+inline constexpr std::string_view by_content = "content";
+
 class Graph {
 public:
     using Visit = std::function<void(const Link&)>;

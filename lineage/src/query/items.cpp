@@ -304,10 +304,7 @@ std::vector<std::string> identity(Kind kind, const Json& item)
     case Kind::source: {
         // What people wrote comes first, the system's headers and tools after it.
         const auto repo = sort_text(item, "repo");
-        return {repo.empty() ? "1" : "0",
-                repo,
-                sort_text(item, "path"),
-                sort_text(item, "sha256")};
+        return {repo.empty() ? "1" : "0", repo, sort_text(item, "path"), sort_text(item, "sha256")};
     }
     case Kind::artifact:
         return {sort_text(item, "repo"), sort_text(item, "name"), sort_text(item, "sha256")};
