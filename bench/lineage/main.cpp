@@ -1,10 +1,12 @@
 // Ingest and questions of the lineage on a made-up fleet.
 //
 //     bench_lineage [--builds N] [--sources N] [--inputs N] [--images N] [--vms N] [--hosts N]
-//     [--seed N]
+//     [--seed N] [--naive 0]
 //
 // Prints one JSON object: the load, then CPU seconds, links per second, bytes per link, and the
-// times of each question in milliseconds. Everything follows from the seed.
+// times of each question in CPU milliseconds; under "naive" the same of a schema of one row per
+// link, fed with the same events in the same run, unless --naive 0. Everything follows from the
+// seed. Fails when the two give different answers.
 
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
@@ -16,7 +18,10 @@
 #include <cstdio>
 #include <ctime>
 #include <map>
+#include <optional>
 #include <random>
+
+#include "naive.hpp"
 
 namespace {
 
@@ -29,6 +34,7 @@ struct Load {
                                                     {"images", 1000},
                                                     {"vms", 10000},
                                                     {"hosts", 200},
+                                                    {"naive", 1},
                                                     {"seed", 1}};
     std::uint64_t operator[](const char* name) const { return numbers.at(name); }
 };
@@ -227,79 +233,220 @@ private:
     Json package_;
 };
 
-Json ask(lineage::Store& store, const std::string& selector, bool down, lineage::Kind kind)
+double median(std::vector<double> times)
 {
-    std::vector<double> times;
-    std::size_t found = 0;
-    for (int round = 0; round < 5; ++round) {
-        const double begin = cpu_seconds();
-        lineage::Query query(store, {});
-        const std::vector<std::string> words = {selector};
-        const auto from = query.select(
-            lineage::parse_selection(words, [](const std::string&) { return std::string(); }));
-        const auto nodes = down ? query.downstream(from) : query.upstream(from);
-        found = static_cast<std::size_t>(std::count_if(
-            nodes.begin(), nodes.end(), [&](lineage::Node node) { return node.kind == kind; }));
-        times.push_back((cpu_seconds() - begin) * 1000);
-    }
     std::sort(times.begin(), times.end());
-    return {{"cpu_ms", times[times.size() / 2]}, {"found", found}};
+    return times[times.size() / 2];
 }
 
-int run(const Load& load)
-{
-    const TemporaryFolder folder("stemma-bench-lineage");
-    const SystemClock clock;
-    NullLog log;
-    const std::string path = folder.path() / "lineage.db";
-    auto store = lineage::Store::open(path, lineage::Store::Mode::write, clock, log);
-    World world(load);
-    std::uint64_t links = 0;
-    double ingest = 0;
-    const auto take = [&](std::span<const model::Event> events) {
+/// One question as it is asked of the store.
+struct Asking {
+    std::string selector;
+    bool down = true;
+    lineage::Kind kind = lineage::Kind::host;
+};
+
+/// Opens stores and asks them; a store that is kept answers from what it read before.
+class Asker {
+public:
+    explicit Asker(std::string path) : path_(std::move(path)), kept_(open()) {}
+
+    std::set<std::string> answer(const Asking& asking, const char* member)
+    {
+        lineage::Query query(*kept_, {});
+        std::set<std::string> found;
+        for (const auto& item : query.items(nodes(query, asking))) {
+            found.insert(item[member].get<std::string>());
+        }
+        return found;
+    }
+
+    /// CPU milliseconds of opening and asking anew, of asking again, and of asking again and
+    /// making the items that are shown.
+    Json measure(const Asking& asking)
+    {
+        std::vector<double> fresh;
+        std::vector<double> again;
+        std::vector<double> shown;
+        std::size_t found = 0;
+        for (int round = 0; round < 5; ++round) {
+            fresh.push_back(milliseconds([&] {
+                const auto store = open();
+                lineage::Query query(*store, {});
+                found = nodes(query, asking).size();
+            }));
+            again.push_back(milliseconds([&] {
+                lineage::Query query(*kept_, {});
+                nodes(query, asking);
+            }));
+            shown.push_back(milliseconds([&] {
+                lineage::Query query(*kept_, {});
+                query.items(nodes(query, asking));
+            }));
+        }
+        return {{"fresh_ms", median(fresh)},
+                {"again_ms", median(again)},
+                {"again_with_items_ms", median(shown)},
+                {"found", found}};
+    }
+
+private:
+    std::unique_ptr<lineage::Store> open()
+    {
+        return lineage::Store::open(path_, lineage::Store::Mode::read, clock_, log_);
+    }
+
+    template <typename Work>
+    static double milliseconds(Work work)
+    {
         const double begin = cpu_seconds();
-        store->append(events);
-        ingest += cpu_seconds() - begin;
+        work();
+        return (cpu_seconds() - begin) * 1000;
+    }
+
+    static lineage::Nodes nodes(lineage::Query& query, const Asking& asking)
+    {
+        const std::vector<std::string> words = {asking.selector};
+        const auto from = query.select(
+            lineage::parse_selection(words, [](const std::string&) { return std::string(); }));
+        return asking.down ? query.downstream(from, {asking.kind})
+                           : query.upstream(from, {asking.kind});
+    }
+
+    std::string path_;
+    SystemClock clock_;
+    NullLog log_;
+    std::unique_ptr<lineage::Store> kept_;
+};
+
+/// Hands the same events to the store and, where it is wanted, to the naive tables.
+class Bench {
+public:
+    explicit Bench(const Load& load)
+        : load_(load),
+          folder_("stemma-bench-lineage"),
+          path_(folder_.path() / "lineage.db"),
+          store_(lineage::Store::open(path_, lineage::Store::Mode::write, clock_, log_))
+    {
+        if (load["naive"] != 0) {
+            naive_.emplace(folder_.path() / "naive.db");
+        }
+    }
+
+    Json run()
+    {
+        fill();
+        store_.reset();
+        const auto bytes = std::filesystem::file_size(path_);
+        Json result = {
+            {"load", load_.numbers},
+            {"links", links_},
+            {"build_ingest_cpu_s", builds_.store},
+            {"links_per_cpu_s", static_cast<double>(links_) / builds_.store},
+            {"fleet_events_per_cpu_s", static_cast<double>(fleet_) / rest_.store},
+            {"store_bytes", bytes},
+            {"bytes_per_link", static_cast<double>(bytes) / static_cast<double>(links_)}};
+        ask(result);
+        if (naive_) {
+            const auto naive_bytes = std::filesystem::file_size(folder_.path() / "naive.db");
+            result["naive"]["links_per_cpu_s"] = static_cast<double>(links_) / builds_.naive;
+            result["naive"]["bytes_per_link"] =
+                static_cast<double>(naive_bytes) / static_cast<double>(links_);
+        }
+        return result;
+    }
+
+private:
+    struct Spent {
+        double store = 0;
+        double naive = 0;
     };
-    for (std::uint64_t i = 0; i < load["builds"]; ++i) {
-        const auto built = world.build(i, links);
-        take({&built, 1});
-        const auto packed = world.package(i);
-        take({&packed, 1});
+
+    void take(std::span<const model::Event> events, Spent& spent)
+    {
+        const double begin = cpu_seconds();
+        store_->append(events);
+        const double between = cpu_seconds();
+        spent.store += between - begin;
+        if (naive_) {
+            naive_->begin();
+            for (const auto& event : events) {
+                naive_->take(event);
+            }
+            naive_->commit();
+            spent.naive += cpu_seconds() - between;
+        }
     }
-    const double builds = ingest;
-    ingest = 0;
-    std::vector<model::Event> rest;
-    for (std::uint64_t i = 0; i < load["images"]; ++i) {
-        rest.push_back(world.image(i, 1'000'000 + i));
+
+    void fill()
+    {
+        World world(load_);
+        for (std::uint64_t i = 0; i < load_["builds"]; ++i) {
+            const auto built = world.build(i, links_);
+            take({&built, 1}, builds_);
+            const auto packed = world.package(i);
+            take({&packed, 1}, builds_);
+        }
+        std::vector<model::Event> rest;
+        for (std::uint64_t i = 0; i < load_["images"]; ++i) {
+            rest.push_back(world.image(i, 1'000'000 + i));
+        }
+        for (std::uint64_t i = 0; i < load_["vms"]; ++i) {
+            rest.push_back(world.vm(i, 2'000'000 + i));
+        }
+        fleet_ = rest.size();
+        for (std::size_t from = 0; from < rest.size(); from += 1000) {
+            take(std::span(rest).subspan(from, std::min<std::size_t>(1000, rest.size() - from)),
+                 rest_);
+        }
     }
-    for (std::uint64_t i = 0; i < load["vms"]; ++i) {
-        rest.push_back(world.vm(i, 2'000'000 + i));
+
+    void ask(Json& result)
+    {
+        const auto hot = fmt::format("include/{:05}.hpp", load_["sources"]);
+        Asker asker(path_);
+        for (const auto& [name, path] :
+             {std::pair<const char*, std::string>("hosts_of_a_source", "src/0007.cc"),
+              std::pair<const char*, std::string>("hosts_of_a_hot_header", hot)}) {
+            const Asking asking{"file:" + path, true, lineage::Kind::host};
+            result[name] = asker.measure(asking);
+            if (naive_) {
+                const double begin = cpu_seconds();
+                const auto hosts = naive_->hosts_of_file(path);
+                result["naive"][name] = (cpu_seconds() - begin) * 1000;
+                require_equal(name, hosts.size(), asker.answer(asking, "name").size());
+            }
+        }
+        const Asking sources{"host:host-1", false, lineage::Kind::source};
+        result["sources_of_a_host"] = asker.measure(sources);
+        if (naive_) {
+            const double begin = cpu_seconds();
+            const auto count = naive_->sources_of_host("host-1");
+            result["naive"]["sources_of_a_host"] = (cpu_seconds() - begin) * 1000;
+            require_equal("sources_of_a_host", count, asker.answer(sources, "sha256").size());
+        }
     }
-    for (std::size_t from = 0; from < rest.size(); from += 1000) {
-        take(std::span(rest).subspan(from, std::min<std::size_t>(1000, rest.size() - from)));
+
+    static void require_equal(const char* name, std::size_t naive, std::size_t store)
+    {
+        if (naive != store) {
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("{}: {} by naive joins, {} by the store", name, naive, store));
+        }
     }
-    store.reset();
-    store = lineage::Store::open(path, lineage::Store::Mode::read, clock, log);
-    const auto bytes = std::filesystem::file_size(path);
-    const Json result = {
-        {"load", load.numbers},
-        {"links", links},
-        {"build_ingest_cpu_s", builds},
-        {"links_per_cpu_s", static_cast<double>(links) / builds},
-        {"fleet_events_per_cpu_s", static_cast<double>(rest.size()) / ingest},
-        {"store_bytes", bytes},
-        {"bytes_per_link", static_cast<double>(bytes) / static_cast<double>(links)},
-        {"hosts_of_a_source", ask(*store, "file:src/0007.cc", true, lineage::Kind::host)},
-        {"hosts_of_a_hot_header",
-         ask(*store,
-             fmt::format("file:include/{:05}.hpp", load["sources"]),
-             true,
-             lineage::Kind::host)},
-        {"sources_of_a_host", ask(*store, "host:host-1", false, lineage::Kind::source)}};
-    std::puts(result.dump(2).c_str());
-    return 0;
-}
+
+    const Load& load_;
+    SystemClock clock_;
+    NullLog log_;
+    TemporaryFolder folder_;
+    std::string path_;
+    std::unique_ptr<lineage::Store> store_;
+    std::optional<bench::Naive> naive_;
+    std::uint64_t links_ = 0;
+    std::size_t fleet_ = 0;
+    Spent builds_;
+    Spent rest_;
+};
 
 } // namespace
 
@@ -311,7 +458,8 @@ int main(int argc, char** argv)
             const auto name = std::string_view(argv[i]).substr(2);
             load.numbers.at(std::string(name)) = parse_unsigned(argv[i + 1]).value();
         }
-        return run(load);
+        std::puts(Bench(load).run().dump(2).c_str());
+        return 0;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "bench_lineage: %s\n", error.what());
         return 1;

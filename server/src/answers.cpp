@@ -91,6 +91,9 @@ public:
         return kinds_.empty() || kinds_.contains(kind);
     }
 
+    /// Kinds that were asked for; empty: all.
+    [[nodiscard]] const std::set<lineage::Kind>& kinds() const noexcept { return kinds_; }
+
     [[nodiscard]] bool in_period(Time at) const
     {
         return (!since_ || at >= *since_) && (!until_ || at < *until_);
@@ -169,7 +172,8 @@ Json answer_where(lineage::Store& store, const http::Request& request, Time now)
 {
     const Parameters parameters(request, filters);
     Asked asked(store, parameters, now);
-    const auto found = asked.query().downstream(asked.select(parameters.values("q")));
+    const auto found =
+        asked.query().downstream(asked.select(parameters.values("q")), asked.kinds());
     return asked.answer("stemma.where/1", found);
 }
 
@@ -177,8 +181,7 @@ Json answer_what(lineage::Store& store, const http::Request& request, Time now)
 {
     const Parameters parameters(request, filters);
     Asked asked(store, parameters, now);
-    auto found = asked.query().upstream(asked.select(parameters.values("q")));
-    found.merge(asked.query().generated_sources(found));
+    const auto found = asked.query().makings(asked.select(parameters.values("q")), asked.kinds());
     return asked.answer("stemma.what/1", found);
 }
 

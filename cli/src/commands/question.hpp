@@ -38,6 +38,8 @@ public:
     /// Without what the filters leave out by kind or by time.
     [[nodiscard]] lineage::Nodes filtered(const lineage::Nodes& nodes);
     [[nodiscard]] bool wants(lineage::Kind kind) const;
+    /// Kinds that --to names; empty: all.
+    [[nodiscard]] const std::set<lineage::Kind>& kinds() const noexcept { return kinds_; }
     [[nodiscard]] std::optional<lineage::Kind> only_kind() const;
     [[nodiscard]] bool in_period(Time at) const;
 

@@ -122,8 +122,8 @@ Frozen freeze(Context& context, const Args& args)
     auto& query = question.query();
     auto nodes = question.select(args.expect_words(1, ~std::size_t{0}, "SEL…"));
     if (args.has("to")) {
-        auto all = query.downstream(nodes);
-        all.merge(query.upstream(nodes));
+        auto all = query.downstream(nodes, question.kinds());
+        all.merge(query.upstream(nodes, question.kinds()));
         all.merge(nodes);
         nodes = question.filtered(all);
     }

@@ -15,11 +15,11 @@ using lineage::Nodes;
 namespace {
 
 /// Everything that a thing is made of; of a VM also where it runs.
-Nodes makeup(lineage::Query& query, Node node)
+Nodes makeup(Question& question, Node node)
 {
-    auto nodes = query.upstream({node});
+    auto nodes = question.query().upstream({node}, question.kinds());
     if (node.kind == Kind::vm) {
-        nodes.merge(query.downstream({node}));
+        nodes.merge(question.query().downstream({node}, question.kinds()));
     }
     return nodes;
 }
@@ -33,7 +33,7 @@ int run_common(Context& context, const Args& args)
     auto& query = question.query();
     std::optional<Nodes> shared;
     for (const auto node : question.select(words)) {
-        const auto nodes = makeup(query, node);
+        const auto nodes = makeup(question, node);
         if (!shared) {
             shared = nodes;
         } else {
@@ -115,7 +115,7 @@ int run_diff(Context& context, const Args& args)
     for (std::size_t i = 0; i < 2; ++i) {
         Nodes all;
         for (const auto node : question.select(std::span(&words[i], 1))) {
-            all.merge(makeup(query, node));
+            all.merge(makeup(question, node));
         }
         for (const auto& item : query.items(question.filtered(all))) {
             auto& sides = places[place_of(item)];

@@ -20,7 +20,7 @@ int run_where(Context& context, const Args& args)
 {
     const auto& words = selectors_of(args);
     Question question(context, args);
-    const auto found = question.query().downstream(question.select(words));
+    const auto found = question.query().downstream(question.select(words), question.kinds());
     return question.answer_by_kind("stemma.where/1",
                                    question.query().items(question.filtered(found)));
 }
@@ -29,8 +29,7 @@ int run_what(Context& context, const Args& args)
 {
     const auto& words = selectors_of(args);
     Question question(context, args);
-    auto found = question.query().upstream(question.select(words));
-    found.merge(question.query().generated_sources(found));
+    const auto found = question.query().makings(question.select(words), question.kinds());
     return question.answer_by_kind("stemma.what/1",
                                    question.query().items(question.filtered(found)));
 }

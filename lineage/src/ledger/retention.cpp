@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../store/impl.hpp"
+#include "../store/migrate.hpp"
 #include "../store/schema.hpp"
 #include "tombstones.hpp"
 

@@ -95,22 +95,4 @@ std::vector<std::string> tombstone_findings(Store::Impl& store)
     return findings;
 }
 
-std::uint64_t derive_all(Store::Impl& store, Progress* progress, const Cancel* cancel)
-{
-    reset_derived(store.db);
-    const auto last = store.last_seq();
-    Progress quiet(ProgressMode::none);
-    Activity activity(progress != nullptr ? *progress : quiet, "deriving", last, "events");
-    for (std::uint64_t seq = 1; seq <= last; ++seq) {
-        if (cancel != nullptr) {
-            cancel->check();
-        }
-        const auto event = store.event_at(seq);
-        const Placed placed{seq, store.origin_id(event.origin), event, store.is_pruned(seq)};
-        doing([&] { derive(store, placed); }, "deriving from event {}", seq);
-        activity.advance();
-    }
-    return last;
-}
-
 } // namespace stemma::lineage

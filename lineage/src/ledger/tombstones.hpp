@@ -1,7 +1,5 @@
 #pragma once
 
-#include "stemma/core/activity.hpp"
-#include "stemma/core/cancel.hpp"
 #include "stemma/core/digest.hpp"
 #include "stemma/core/json.hpp"
 
@@ -32,9 +30,5 @@ Digest tombstone_digest(sqlite::Database& db, const Json& ranges);
 /// Compares the tombstones with what was said when they were made.
 /// returns  one finding for each contradiction
 std::vector<std::string> tombstone_findings(Store::Impl& store);
-
-/// Derives every table again from all events, within the caller's transaction.
-/// returns  how many events there are
-std::uint64_t derive_all(Store::Impl& store, Progress* progress, const Cancel* cancel);
 
 } // namespace stemma::lineage

@@ -9,6 +9,7 @@
 
 #include "../store/ids.hpp"
 #include "../store/impl.hpp"
+#include "../store/migrate.hpp"
 #include "../store/schema.hpp"
 #include "merkle.hpp"
 #include "tombstones.hpp"

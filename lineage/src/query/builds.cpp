@@ -51,35 +51,63 @@ void Build::index()
            });
 }
 
+const BuildRow* Builds::row(std::int64_t id)
+{
+    const auto [found, fresh] = rows_.try_emplace(id);
+    if (!fresh) {
+        return found->second ? &*found->second : nullptr;
+    }
+    auto& row = store_.db.cached("SELECT seq, run, name, repo, revision, branch, dirty, holes, "
+                                 "started, finished FROM build WHERE id = ? AND seq <= ?");
+    row.bind(id, known_at_);
+    if (row.step()) {
+        found->second = BuildRow{id,
+                                 static_cast<std::uint64_t>(row.integer(0)),
+                                 row.text(1),
+                                 row.text(2),
+                                 row.integer(3),
+                                 row.optional_text(4),
+                                 row.optional_text(5),
+                                 row.integer(6),
+                                 row.integer(7),
+                                 row.integer(8),
+                                 row.integer(9)};
+    }
+    row.reset();
+    return found->second ? &*found->second : nullptr;
+}
+
+namespace {
+
+std::shared_ptr<const Build> read_build(sqlite::Database& db, const BuildRow& known)
+{
+    auto build = std::make_shared<Build>();
+    static_cast<BuildRow&>(*build) = known;
+    auto& row = db.cached(
+        "SELECT r.files, b.graph FROM build b JOIN build_reach r ON r.build = b.id WHERE b.id = ?");
+    row.bind(known.id);
+    if (row.step()) {
+        build->graph.files = decode_files(row.view(0));
+        decode_steps(row.view(1), build->graph);
+    }
+    row.reset();
+    build->index();
+    return build;
+}
+
+} // namespace
+
 std::shared_ptr<const Build> Builds::get(std::int64_t id)
 {
     if (const auto at = found_.find(id); at != found_.end()) {
         recent_.splice(recent_.begin(), recent_, at->second);
         return at->second->second;
     }
-    auto& row =
-        store_.db.cached("SELECT seq, run, name, repo, revision, branch, dirty, holes, started, "
-                         "finished, graph FROM build WHERE id = ? AND seq <= ?");
-    row.bind(id, known_at_);
-    std::shared_ptr<Build> build;
-    if (row.step()) {
-        build = std::make_shared<Build>();
-        build->id = id;
-        build->seq = static_cast<std::uint64_t>(row.integer(0));
-        build->run = row.text(1);
-        build->name = row.text(2);
-        build->repo = row.integer(3);
-        build->revision = row.optional_text(4);
-        build->branch = row.optional_text(5);
-        build->dirty = row.integer(6);
-        build->holes = row.integer(7);
-        build->started = row.integer(8);
-        build->finished = row.integer(9);
-        build->graph =
-            doing([&] { return decode_graph(row.view(10)); }, "reading build {}", row.view(1));
-        build->index();
+    std::shared_ptr<const Build> build;
+    if (const auto* known = row(id)) {
+        build =
+            doing([&] { return read_build(store_.db, *known); }, "reading build {}", known->run);
     }
-    row.reset();
     recent_.emplace_front(id, build);
     found_[id] = recent_.begin();
     if (recent_.size() > kept) {
@@ -89,16 +117,57 @@ std::shared_ptr<const Build> Builds::get(std::int64_t id)
     return build;
 }
 
-std::optional<std::int64_t> Builds::of_run(std::string_view run)
+namespace {
+
+/// What `decode` makes of the blob in the one row of a statement.
+template <typename Decode>
+auto read_blob(sqlite::Statement& row, const BuildRow& build, Decode decode)
 {
-    auto& row = store_.db.cached("SELECT id FROM build WHERE run = ? AND seq <= ?");
-    row.bind(run, known_at_);
-    std::optional<std::int64_t> id;
+    using Value = decltype(decode(std::string_view()));
+    std::shared_ptr<const Value> value;
     if (row.step()) {
-        id = row.integer(0);
+        value = doing([&] { return std::make_shared<const Value>(decode(row.view(0))); },
+                      "reading build {}",
+                      build.run);
     }
     row.reset();
-    return id;
+    return value;
+}
+
+} // namespace
+
+std::shared_ptr<const BuildGraph::Files> Builds::files(std::int64_t id)
+{
+    const auto [found, fresh] = files_.try_emplace(id);
+    if (const auto* known = fresh ? row(id) : nullptr) {
+        auto& blob = store_.db.cached("SELECT files FROM build_reach WHERE build = ?");
+        found->second = read_blob(blob.bind(id), *known, decode_files);
+    }
+    return found->second;
+}
+
+std::shared_ptr<const Reach> Builds::reach(std::int64_t id)
+{
+    const auto [found, fresh] = reaches_.try_emplace(id);
+    if (const auto* known = fresh ? row(id) : nullptr) {
+        auto& blob = store_.db.cached("SELECT reach FROM build_reach WHERE build = ?");
+        found->second = read_blob(blob.bind(id), *known, decode_reach);
+    }
+    return found->second;
+}
+
+std::optional<std::int64_t> Builds::of_run(std::string_view run)
+{
+    const auto [found, fresh] = runs_.try_emplace(std::string(run));
+    if (fresh) {
+        auto& row = store_.db.cached("SELECT id FROM build WHERE run = ? AND seq <= ?");
+        row.bind(run, known_at_);
+        if (row.step()) {
+            found->second = row.integer(0);
+        }
+        row.reset();
+    }
+    return found->second;
 }
 
 } // namespace stemma::lineage

@@ -9,11 +9,12 @@
 
 #include "../store/build_graph.hpp"
 #include "../store/impl.hpp"
+#include "../store/reach.hpp"
 
 namespace stemma::lineage {
 
-/// One build, unpacked, with the ways from a file to the steps that read and that made it.
-struct Build {
+/// What is known of a build without looking into it.
+struct BuildRow {
     std::int64_t id = 0;
     std::uint64_t seq = 0;
     std::string run;
@@ -25,6 +26,10 @@ struct Build {
     std::int64_t holes = 0;
     std::int64_t started = 0;
     std::int64_t finished = 0;
+};
+
+/// One build, unpacked, with the ways from a file to the steps that read and that made it.
+struct Build : BuildRow {
     BuildGraph graph;
 
     using Steps = std::pair<const std::uint32_t*, const std::uint32_t*>;
@@ -39,8 +44,7 @@ struct Build {
     }
     [[nodiscard]] bool made_here(model::FileIndex file) const
     {
-        const auto [from, to] = makers(file);
-        return from != to;
+        return graph.files.roles[file].made();
     }
     /// Inverts the steps; after `graph` is set.
     void index();
@@ -58,12 +62,17 @@ private:
     std::vector<std::uint32_t> makers_;
 };
 
-/// Builds as they are needed; keeps those used last.
+/// Builds as they are needed; keeps what is known of each, and those used last.
 class Builds {
 public:
     Builds(Store::Impl& store, std::uint64_t known_at) : store_(store), known_at_(known_at) {}
+    /// nullptr: not within this view. Good as long as this object.
+    const BuildRow* row(std::int64_t id);
     /// nullptr: not within this view. Shared, because the cache may drop it.
     std::shared_ptr<const Build> get(std::int64_t id);
+    /// The files of a build, and what leaves it and comes in: small parts of its cost. Kept.
+    std::shared_ptr<const BuildGraph::Files> files(std::int64_t id);
+    std::shared_ptr<const Reach> reach(std::int64_t id);
     /// The row of a run id; nullopt: no such build was recorded.
     std::optional<std::int64_t> of_run(std::string_view run);
 
@@ -71,6 +80,10 @@ private:
     static constexpr std::size_t kept = 64;
     Store::Impl& store_;
     std::uint64_t known_at_;
+    std::unordered_map<std::int64_t, std::optional<BuildRow>> rows_;
+    std::unordered_map<std::int64_t, std::shared_ptr<const BuildGraph::Files>> files_;
+    std::unordered_map<std::int64_t, std::shared_ptr<const Reach>> reaches_;
+    std::unordered_map<std::string, std::optional<std::int64_t>> runs_;
     std::list<std::pair<std::int64_t, std::shared_ptr<const Build>>> recent_;
     std::unordered_map<std::int64_t, decltype(recent_)::iterator> found_;
 };

@@ -15,8 +15,9 @@ Graph::Graph(Store::Impl& store, const View& view)
     : store_(store),
       view_(view),
       known_at_(view.known_at.value_or(static_cast<std::uint64_t>(forever))),
-      builds_(store, known_at_),
-      images_(store, known_at_),
+      recall_(view.known_at ? std::make_shared<Recall>(store, known_at_) : recall(store)),
+      builds_(recall_->builds),
+      images_(recall_->images),
       placements_(store, view)
 {
 }
@@ -26,68 +27,22 @@ void Graph::note(std::string what, std::string reason)
     gaps_.emplace(std::pair(what, reason), Gap{what, reason});
 }
 
-std::shared_ptr<const Build> Graph::build(std::int64_t id)
+const BuildRow* Graph::meet(std::int64_t id)
 {
-    auto found = builds_.get(id);
-    if (found && found->dirty != 0) {
+    const auto* found = builds_.row(id);
+    if (found != nullptr && found->dirty != 0) {
         dirty_.insert(id);
     }
-    if (found && found->holes != 0) {
+    if (found != nullptr && found->holes != 0) {
         note(fmt::format("build {} of {}", found->run, found->name),
              fmt::format("{} of its processes could not be observed", found->holes));
     }
     return found;
 }
 
-std::int64_t Graph::content_of(std::int64_t version)
+std::shared_ptr<const Build> Graph::build(std::int64_t id)
 {
-    auto& row = store_.db.cached("SELECT content FROM version WHERE id = ?");
-    row.bind(version);
-    const auto content = row.step() ? row.integer(0) : 0;
-    row.reset();
-    return content;
-}
-
-std::vector<Output> Graph::outputs_of(std::int64_t content)
-{
-    std::vector<Output> outputs;
-    auto& rows =
-        store_.db.cached("SELECT o.build, o.file FROM output o JOIN build b ON b.id = o.build "
-                         "WHERE o.content = ? AND b.seq <= ?");
-    rows.bind(content, known_at_);
-    while (rows.step()) {
-        outputs.push_back({rows.integer(0), static_cast<model::FileIndex>(rows.integer(1))});
-    }
-    rows.reset();
-    return outputs;
-}
-
-std::vector<Graph::Use> Graph::uses_of_version(std::int64_t version)
-{
-    std::vector<Use> uses;
-    auto& rows =
-        store_.db.cached("SELECT f.build, f.file FROM build_file f JOIN build b ON b.id = f.build "
-                         "WHERE f.version = ? AND b.seq <= ?");
-    rows.bind(version, known_at_);
-    while (rows.step()) {
-        uses.push_back({rows.integer(0), static_cast<model::FileIndex>(rows.integer(1))});
-    }
-    rows.reset();
-    return uses;
-}
-
-std::vector<Graph::Use> Graph::uses_of_content(std::int64_t content)
-{
-    std::vector<Use> uses;
-    auto& rows = store_.db.cached(
-        "SELECT f.build, f.file FROM version v JOIN build_file f ON f.version = v.id JOIN build b "
-        "ON b.id = f.build WHERE v.content = ? AND b.seq <= ?");
-    rows.bind(content, known_at_);
-    while (rows.step()) {
-        uses.push_back({rows.integer(0), static_cast<model::FileIndex>(rows.integer(1))});
-    }
-    rows.reset();
-    return uses;
+    return meet(id) != nullptr ? builds_.get(id) : nullptr;
 }
 
 void Graph::steps_that_use(const Build& reader,
@@ -111,13 +66,15 @@ void Graph::steps_that_use(const Build& reader,
 
 void Graph::from_source(Node node, const Visit& visit)
 {
+    const auto content = content_of(node.id);
     for (const auto& use : uses_of_version(node.id)) {
-        const auto reader = build(use.build);
-        if (reader && !reader->made_here(use.file) && producers(*reader, use.file).empty()) {
-            steps_that_use(*reader, use.file, {node, {}, {}, 0, 0, -1, false, {}}, visit);
+        const auto* reader = meet(use.build);
+        if (reader != nullptr && !use.role.made() &&
+            producers(*reader, candidates(use.role, content)).empty()) {
+            steps_that_use(
+                *builds_.get(use.build), use.file, {node, {}, {}, 0, 0, -1, false, {}}, visit);
         }
     }
-    const auto content = content_of(node.id);
     packages_of_content(node, content, visit);
     images_of_content(node, content, visit);
 }
@@ -130,16 +87,16 @@ void Graph::from_artifact(Node node, const Visit& visit)
         return;
     }
     steps_that_use(*maker, output.file, {node, {}, {}, 0, 0, -1, false, {}}, visit);
-    const auto content = content_of(maker->graph.files[output.file].version);
-    for (const auto& use : uses_of_content(content)) {
-        const auto reader = use.build == output.build ? nullptr : build(use.build);
-        if (!reader || reader->made_here(use.file)) {
+    const auto content = content_of(maker->graph.files.versions[output.file]);
+    for (const auto& inlet : inlets_of(content)) {
+        const auto* reader = inlet.build == output.build ? nullptr : builds_.row(inlet.build);
+        if (reader == nullptr) {
             continue;
         }
-        for (const auto& producer : producers(*reader, use.file)) {
+        for (const auto& producer : producers(*reader, outputs_of(content))) {
             if (producer.output.node() == node) {
-                steps_that_use(*reader,
-                               use.file,
+                steps_that_use(*build(inlet.build),
+                               inlet.file,
                                {node, {}, {}, 0, 0, -1, producer.inferred, producer.basis},
                                visit);
             }
@@ -147,28 +104,6 @@ void Graph::from_artifact(Node node, const Visit& visit)
     }
     packages_of_content(node, content, visit);
     images_of_content(node, content, visit);
-}
-
-std::vector<Graph::Packed> Graph::payloads(std::string_view condition, std::int64_t key)
-{
-    std::vector<Packed> found;
-    auto& rows = store_.db.cached(fmt::format(
-        "SELECT p.package, p.seq, p.path, p.link, p.basis, k.run, p.content, p.origin FROM "
-        "payload p JOIN packed k ON k.seq = p.seq WHERE {} AND p.seq <= ?2",
-        condition));
-    rows.bind(key, known_at_);
-    while (rows.step()) {
-        found.push_back({rows.integer(0),
-                         static_cast<std::uint64_t>(rows.integer(1)),
-                         rows.text(2),
-                         rows.text(3),
-                         rows.text(4),
-                         rows.optional_text(5),
-                         rows.optional_integer(6),
-                         rows.optional_integer(7)});
-    }
-    rows.reset();
-    return found;
 }
 
 namespace {
@@ -184,17 +119,9 @@ std::string basis_of(const std::string& origin_basis, std::string_view told)
 
 } // namespace
 
-std::int64_t Graph::packer_of(const std::optional<std::string>& run)
-{
-    return run ? builds_.of_run(*run).value_or(0) : 0;
-}
-
 void Graph::packages_of_content(Node node, std::int64_t content, const Visit& visit)
 {
-    for (const auto& packed : payloads("(p.content = ?1 OR p.origin = ?1)", content)) {
-        if (packed.origin.value_or(packed.content.value_or(0)) != content) {
-            continue; // this content was packed, but it came from another one
-        }
+    for (const auto& packed : packed_with(content)) {
         for (const auto& origin : origins_of(content, packed.run)) {
             if (origin.node == node) {
                 const auto basis = basis_of(origin.basis, packed.link);
@@ -245,12 +172,7 @@ void Graph::images_of_content(Node node, std::int64_t content, const Visit& visi
 void Graph::from_package(Node node, const Visit& visit)
 {
     emit_holders(node, images_.holders_of_package(node.id), visit);
-    auto& row = store_.db.cached("SELECT content.id FROM package JOIN content ON content.sha256 = "
-                                 "package.sha256 WHERE package.id = ?");
-    row.bind(node.id);
-    const auto content = row.step() ? row.integer(0) : 0;
-    row.reset();
-    if (content != 0) {
+    if (const auto content = content_of_package(node.id); content != 0) {
         emit_holders(node, images_.holders_of_content(content), visit);
     }
 }
@@ -322,8 +244,7 @@ void Graph::to_artifact(Node node, const Visit& visit)
     }
     const auto [from, to] = maker->makers(output.file);
     if (from == to) {
-        note(fmt::format("file {} of build {}", output.file, maker->run),
-             "the step that made it was not observed");
+        note_unobserved(*maker, output.file);
     }
     for (const auto* at = from; at != to; ++at) {
         const auto& step = maker->graph.steps[*at];
@@ -332,7 +253,11 @@ void Graph::to_artifact(Node node, const Visit& visit)
             inputs.push_back(*step.tool);
         }
         for (const auto input : inputs) {
-            for (const auto& origin : input_nodes(*maker, input)) {
+            const Use use{maker->id,
+                          input,
+                          maker->graph.files.versions[input],
+                          maker->graph.files.roles[input]};
+            for (const auto& origin : input_nodes(use)) {
                 visit({origin.node,
                        node,
                        std::string(model::to_string(step.kind)),
@@ -346,25 +271,47 @@ void Graph::to_artifact(Node node, const Visit& visit)
     }
 }
 
-void Graph::to_package(Node node, const Visit& visit)
+void Graph::note_unobserved(const BuildRow& build, model::FileIndex file)
 {
-    const auto packed = payloads("p.package = ?1", node.id);
-    const PackageRow row = images_.package(node.id);
-    if (packed.empty() && row.sha256 && !row.known) {
+    note(fmt::format("file {} of build {}", file, build.run),
+         "the step that made it was not observed");
+}
+
+void Graph::note_unexplained(const Packed& file)
+{
+    const PackageRow row = images_.package(file.package);
+    note(fmt::format("{} in package {} {}", printable(file.path), row.name, row.version),
+         file.run && !builds_.of_run(*file.run) ? fmt::format("build {} is not recorded", *file.run)
+                                                : "nobody recorded where it came from");
+}
+
+void Graph::note_unexplained_file(const std::string& path)
+{
+    note(fmt::format("{} in an image", printable(path)), "nobody recorded where it came from");
+}
+
+void Graph::note_unknown_package(std::int64_t package)
+{
+    const PackageRow row = images_.package(package);
+    if (row.sha256 && !row.known) {
         note(fmt::format("package {} {}", row.name, row.version),
              "nobody recorded how it was built: its sources are unknown");
     }
+}
+
+void Graph::to_package(Node node, const Visit& visit)
+{
+    const auto packed = packed_in(node.id);
+    if (packed.empty()) {
+        note_unknown_package(node.id);
+    }
     for (const auto& entry : packed) {
-        const auto content = entry.origin ? entry.origin : entry.content;
-        if (!content) {
+        if (entry.content == 0) {
             continue; // a folder or a symbolic link
         }
-        const auto origins = origins_of(*content, entry.run);
+        const auto origins = origins_of(entry.content, entry.run);
         if (origins.empty()) {
-            note(fmt::format("{} in package {} {}", printable(entry.path), row.name, row.version),
-                 entry.run && !builds_.of_run(*entry.run)
-                     ? fmt::format("build {} is not recorded", *entry.run)
-                     : "nobody recorded where it came from");
+            note_unexplained(entry);
         }
         for (const auto& origin : origins) {
             const auto basis = basis_of(origin.basis, entry.link);
@@ -396,23 +343,15 @@ void Graph::to_image(Node node, const Visit& visit)
                contained.inferred,
                contained.basis});
     }
-    auto& package =
-        store_.db.cached("SELECT package.id FROM package JOIN content ON content.sha256 = "
-                         "package.sha256 WHERE content.id = ?");
     for (const auto& file : images_.files_in(node.id)) {
         const auto seq = images_.seq(file.image).value_or(0);
-        package.bind(file.content);
-        if (package.step()) {
-            const Node from{Kind::package, package.integer(0)};
-            package.reset();
-            visit({from, node, "installed", seq, 0, -1, false, {}});
+        if (const auto package = package_with(file.content); package != 0) {
+            visit({{Kind::package, package}, node, "installed", seq, 0, -1, false, {}});
             continue;
         }
-        package.reset();
         const auto origins = origins_of(file.content, std::nullopt);
         if (origins.empty()) {
-            note(fmt::format("{} in an image", printable(file.path)),
-                 "nobody recorded where it came from");
+            note_unexplained_file(file.path);
         }
         for (const auto& origin : origins) {
             visit(

@@ -33,15 +33,30 @@ const PackageRow& Images::package(std::int64_t id)
     return packages_.emplace(id, std::move(package)).first->second;
 }
 
+namespace {
+
+/// Reading every image costs about as much as asking for this many one by one.
+constexpr std::size_t many_reads = 2000;
+
+} // namespace
+
+void Images::count_read()
+{
+    if (!has_all_ && ++reads_ == many_reads) {
+        read_all();
+    }
+}
+
 const Images::Row& Images::row(std::int64_t image)
 {
-    const auto found = rows_.find(image);
-    if (found != rows_.end()) {
+    const auto [found, fresh] = rows_.try_emplace(image);
+    if (!fresh || has_all_) {
         return found->second;
     }
+    count_read();
     auto& query = store_.db.cached("SELECT parent, base, listed, seq FROM image WHERE id = ?");
     query.bind(image);
-    Row made;
+    Row& made = found->second;
     if (query.step()) {
         made.seq = query.optional_integer(3);
         if (made.seq && *made.seq <= known_at_) {
@@ -53,7 +68,7 @@ const Images::Row& Images::row(std::int64_t image)
         }
     }
     query.reset();
-    return rows_.emplace(image, made).first->second;
+    return made;
 }
 
 std::optional<std::int64_t> Images::parent(std::int64_t image)
@@ -66,27 +81,67 @@ std::optional<std::uint64_t> Images::seq(std::int64_t image)
     return row(image).seq;
 }
 
-std::vector<std::int64_t> Images::children(std::int64_t image)
+const std::vector<std::int64_t>& Images::children(std::int64_t image)
 {
-    std::vector<std::int64_t> found;
+    count_read();
+    const auto [found, fresh] = children_.try_emplace(image);
+    if (!fresh || has_all_) {
+        return found->second;
+    }
     auto& rows = store_.db.cached("SELECT id FROM image WHERE parent = ? AND seq <= ? ORDER BY id");
     rows.bind(image, known_at_);
     while (rows.step()) {
-        found.push_back(rows.integer(0));
+        found->second.push_back(rows.integer(0));
     }
     rows.reset();
-    return found;
+    return found->second;
 }
 
-Images::Changes Images::changes(std::int64_t image)
+void Images::read_all()
 {
-    Changes found;
-    if (!row(image).seq) {
-        return found;
+    has_all_ = true;
+    read_all_rows();
+    read_all_changes("SELECT image, package, op FROM image_package ORDER BY op DESC", changes_);
+    read_all_changes("SELECT image, package, op FROM image_listing", listings_);
+    read_all_files();
+}
+
+void Images::read_all_rows()
+{
+    std::unordered_map<std::int64_t, std::vector<std::int64_t>> children;
+    auto& rows = store_.db.cached(
+        "SELECT id, parent, base, listed, seq FROM image WHERE seq <= ? ORDER BY id");
+    rows.bind(known_at_);
+    while (rows.step()) {
+        const auto parent = rows.optional_integer(1);
+        rows_[rows.integer(0)] = {parent,
+                                  rows.optional_integer(2),
+                                  rows.integer(3) != 0,
+                                  static_cast<std::uint64_t>(rows.integer(4))};
+        if (parent) {
+            children[*parent].push_back(rows.integer(0));
+        }
     }
-    auto& rows =
-        store_.db.cached("SELECT package, op FROM image_package WHERE image = ? ORDER BY op DESC");
-    rows.bind(image);
+    rows.reset();
+    children_.merge(children); // what was read before stays where it is: somebody may walk it
+}
+
+void Images::read_all_changes(std::string_view sql, std::unordered_map<std::int64_t, Changes>& into)
+{
+    std::unordered_map<std::int64_t, Changes> all;
+    auto& rows = store_.db.cached(sql);
+    while (rows.step()) {
+        all[rows.integer(0)].emplace_back(rows.integer(1), rows.integer(2) != 0);
+    }
+    rows.reset();
+    into.merge(all);
+}
+
+namespace {
+
+std::vector<std::pair<std::int64_t, bool>> read_changes(sqlite::Statement& rows)
+{
+    std::vector<std::pair<std::int64_t, bool>> found;
     while (rows.step()) {
         found.emplace_back(rows.integer(0), rows.integer(1) != 0);
     }
@@ -94,10 +149,75 @@ Images::Changes Images::changes(std::int64_t image)
     return found;
 }
 
+} // namespace
+
+const Images::Changes& Images::changes(std::int64_t image)
+{
+    static const Changes none;
+    if (!row(image).seq) {
+        return none;
+    }
+    const auto [found, fresh] = changes_.try_emplace(image);
+    if (fresh && !has_all_) {
+        auto& rows = store_.db.cached(
+            "SELECT package, op FROM image_package WHERE image = ? ORDER BY op DESC");
+        found->second = read_changes(rows.bind(image));
+    }
+    return found->second;
+}
+
+const Images::Changes& Images::listing_changes(std::int64_t image)
+{
+    const auto [found, fresh] = listings_.try_emplace(image);
+    if (fresh && !has_all_) {
+        auto& rows = store_.db.cached("SELECT package, op FROM image_listing WHERE image = ?");
+        found->second = read_changes(rows.bind(image));
+    }
+    return found->second;
+}
+
+const std::vector<Images::FileChange>& Images::file_changes(std::int64_t image)
+{
+    const auto [found, fresh] = files_.try_emplace(image);
+    if (fresh && !has_all_) {
+        auto& rows = store_.db.cached(
+            "SELECT path, content, kind, op FROM image_file WHERE image = ? ORDER BY path");
+        rows.bind(image);
+        while (rows.step()) {
+            found->second.push_back({rows.text(0),
+                                     rows.optional_integer(1).value_or(0),
+                                     rows.text(2),
+                                     rows.integer(3) != 0});
+        }
+        rows.reset();
+    }
+    return found->second;
+}
+
+void Images::read_all_files()
+{
+    std::unordered_map<std::int64_t, std::vector<FileChange>> all;
+    auto& rows = store_.db.cached(
+        "SELECT path, content, kind, op, image FROM image_file ORDER BY image, path");
+    while (rows.step()) {
+        all[rows.integer(4)].push_back({rows.text(0),
+                                        rows.optional_integer(1).value_or(0),
+                                        rows.text(2),
+                                        rows.integer(3) != 0});
+    }
+    rows.reset();
+    files_.merge(all);
+}
+
 Images::Slot Images::slot(std::int64_t id)
 {
-    const auto& row = package(id);
-    return {row.name, row.arch};
+    const auto [found, fresh] = slots_.try_emplace(id, 0);
+    if (fresh) {
+        const auto& row = package(id);
+        const auto next = static_cast<Slot>(slot_numbers_.size());
+        found->second = slot_numbers_.try_emplace({row.name, row.arch}, next).first->second;
+    }
+    return found->second;
 }
 
 std::set<std::int64_t> Images::listing(std::int64_t image)
@@ -107,30 +227,25 @@ std::set<std::int64_t> Images::listing(std::int64_t image)
         chain.push_back(*at);
     }
     std::set<std::int64_t> listed;
-    auto& rows = store_.db.cached("SELECT package, op FROM image_listing WHERE image = ?");
     for (auto at = chain.rbegin(); at != chain.rend(); ++at) {
-        rows.bind(*at);
-        while (rows.step()) {
-            if (rows.integer(1) != 0) {
-                listed.insert(rows.integer(0));
+        for (const auto& [package, in] : listing_changes(*at)) {
+            if (in) {
+                listed.insert(package);
             } else {
-                listed.erase(rows.integer(0));
+                listed.erase(package);
             }
         }
     }
-    rows.reset();
     return listed;
 }
 
 bool Images::lists(std::int64_t image, std::int64_t listed_package)
 {
-    auto& rows = store_.db.cached("SELECT op FROM image_listing WHERE package = ? AND image = ?");
     for (std::optional<std::int64_t> at = image; at; at = row(*at).base) {
-        rows.bind(listed_package, *at);
-        if (rows.step()) {
-            const bool added = rows.integer(0) != 0;
-            rows.reset();
-            return added;
+        for (const auto& [package, in] : listing_changes(*at)) {
+            if (package == listed_package) {
+                return in;
+            }
         }
     }
     return false;
@@ -232,20 +347,15 @@ std::vector<ContainedFile> Images::files_in(std::int64_t image)
     std::vector<ContainedFile> files;
     std::set<std::string> decided;
     std::unordered_set<std::int64_t> seen;
-    auto& rows = store_.db.cached(
-        "SELECT path, content, kind, op FROM image_file WHERE image = ? ORDER BY path");
     for (std::optional<std::int64_t> at = image; at && seen.insert(*at).second; at = parent(*at)) {
         if (!row(*at).seq) {
             break;
         }
-        rows.bind(*at);
-        while (rows.step()) {
-            const auto path = rows.text(0);
-            if (decided.insert(path).second && rows.integer(3) != 0 && !rows.is_null(1)) {
-                files.push_back({rows.integer(1), *at, path, rows.text(2)});
+        for (const auto& change : file_changes(*at)) {
+            if (decided.insert(change.path).second && change.in && change.content != 0) {
+                files.push_back({change.content, *at, change.path, change.kind});
             }
         }
-        rows.reset();
     }
     return files;
 }
@@ -311,7 +421,7 @@ void Images::add_holders_by_listing(std::int64_t listed,
     const auto where = slot(listed);
     // An image that replaced the slot after its parent was listed has another package there.
     const auto replaced = [&](std::int64_t image) {
-        const auto found_changes = changes(image);
+        const auto& found_changes = changes(image);
         return !row(image).listed &&
                std::any_of(found_changes.begin(), found_changes.end(), [&](const auto& change) {
                    return slot(change.first) == where;

@@ -62,7 +62,8 @@ public:
     /// Images that hold this content as a file that was put there.
     std::vector<Holder> holders_of_content(std::int64_t content);
 
-    std::vector<std::int64_t> children(std::int64_t image);
+    /// Images made of this one, in the order of their rows.
+    const std::vector<std::int64_t>& children(std::int64_t image);
     std::optional<std::int64_t> parent(std::int64_t image);
     /// Position of the event that describes the image; nullopt: none within this view.
     std::optional<std::uint64_t> seq(std::int64_t image);
@@ -74,11 +75,29 @@ private:
         bool listed = false;
         std::optional<std::uint64_t> seq;
     };
-    using Slot = std::pair<std::string, std::string>;           ///< name, architecture
+    using Slot = std::uint32_t; ///< number of a name and architecture
     using Changes = std::vector<std::pair<std::int64_t, bool>>; ///< package, installed
 
+    /// A file that was put into (or taken from) an image when it was made.
+    struct FileChange {
+        std::string path;
+        std::int64_t content = 0; ///< 0: no file
+        std::string kind;
+        bool in = false;
+    };
+
     const Row& row(std::int64_t image);
-    Changes changes(std::int64_t image);
+    const Changes& changes(std::int64_t image);
+    /// What was listed in an image as a difference to its base.
+    const Changes& listing_changes(std::int64_t image);
+    const std::vector<FileChange>& file_changes(std::int64_t image);
+    /// Reads all images at once, when many were read one by one: a question that touches a tenth of
+    /// the fleet is then answered by one pass over its tables.
+    void count_read();
+    void read_all();
+    void read_all_rows();
+    void read_all_files();
+    void read_all_changes(std::string_view sql, std::unordered_map<std::int64_t, Changes>& into);
     std::set<std::int64_t> listing(std::int64_t image);
     bool lists(std::int64_t image, std::int64_t listed_package);
     Slot slot(std::int64_t package);
@@ -96,7 +115,15 @@ private:
     Store::Impl& store_;
     std::uint64_t known_at_;
     std::unordered_map<std::int64_t, Row> rows_;
+    std::unordered_map<std::int64_t, std::vector<std::int64_t>> children_;
+    std::unordered_map<std::int64_t, Changes> changes_;
+    std::unordered_map<std::int64_t, Changes> listings_;
+    std::unordered_map<std::int64_t, std::vector<FileChange>> files_;
     std::unordered_map<std::int64_t, PackageRow> packages_;
+    std::map<std::pair<std::string, std::string>, Slot> slot_numbers_;
+    std::unordered_map<std::int64_t, Slot> slots_;
+    std::size_t reads_ = 0;
+    bool has_all_ = false;
 };
 
 } // namespace stemma::lineage

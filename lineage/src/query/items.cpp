@@ -72,19 +72,21 @@ std::int64_t Query::Impl::build_of_version(std::int64_t version)
     return one_integer(row).value_or(0);
 }
 
+bool Query::Impl::is_known(std::int64_t version)
+{
+    auto& row = store.db.cached("SELECT 1 FROM build_file f JOIN build b ON b.id = f.build WHERE "
+                                "f.version = ? AND b.seq <= ? LIMIT 1");
+    return one_integer(row.bind(version, graph.known_at())).has_value();
+}
+
 namespace {
 
-/// Where a version stands among its build's files.
-std::optional<model::FileState>
-state_in(sqlite::Database& db, const Build& build, std::int64_t version)
+/// What a version is to a build.
+std::optional<FileRole> role_in(sqlite::Database& db, const BuildRow& build, std::int64_t version)
 {
-    auto& row = db.cached("SELECT file FROM build_file WHERE version = ? AND build = ?");
-    row.bind(version, build.id);
-    const auto file = one_integer(row);
-    if (!file) {
-        return std::nullopt;
-    }
-    return build.graph.files.at(static_cast<std::size_t>(*file)).state;
+    auto& row = db.cached("SELECT role FROM build_file WHERE version = ? AND build = ?");
+    const auto role = one_integer(row.bind(version, build.id));
+    return role ? std::optional(FileRole(static_cast<std::uint8_t>(*role))) : std::nullopt;
 }
 
 } // namespace
@@ -109,10 +111,10 @@ Json Query::Impl::source_item(std::int64_t version)
                  {"package", json_or_null(row.optional_text(4))},
                  {"build", nullptr}};
     row.reset();
-    if (const auto build = graph.builds().get(build_of_version(version))) {
-        const auto state = state_in(store.db, *build, version);
+    if (const auto* build = graph.builds().row(build_of_version(version))) {
+        const auto role = role_in(store.db, *build, version);
         item["build"] = build->run;
-        item["state"] = state ? Json(model::to_string(*state)) : Json(nullptr);
+        item["state"] = role ? Json(model::to_string(role->state())) : Json(nullptr);
         // A commit says nothing of what lies outside of its repository.
         if (build->revision && item["repo"] == text_or_null(repo_name(store.db, build->repo))) {
             item["rev"] = *build->revision;
@@ -128,7 +130,7 @@ Json Query::Impl::artifact_item(Node node)
     if (!build || output.file >= build->graph.files.size()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost build {}", output.build));
     }
-    const auto version = build->graph.files[output.file].version;
+    const auto version = build->graph.files.versions[output.file];
     const auto path = text_of_id(store.db,
                                  "SELECT path FROM element JOIN version ON version.element = "
                                  "element.id WHERE version.id = ?",
@@ -176,7 +178,7 @@ Json Query::Impl::package_item(std::int64_t id)
     packed.reset();
     if (run) {
         item["build"] = *run;
-        if (const auto build = graph.builds().get(graph.builds().of_run(*run).value_or(0))) {
+        if (const auto* build = graph.builds().row(graph.builds().of_run(*run).value_or(0))) {
             item["repo"] = text_or_null(repo_name(store.db, build->repo));
             item["rev"] = json_or_null(build->revision);
             item["branch"] = json_or_null(build->branch);
@@ -184,6 +186,15 @@ Json Query::Impl::package_item(std::int64_t id)
         }
     }
     return item;
+}
+
+bool Query::Impl::is_retired(std::int64_t image)
+{
+    auto& row = store.db.cached(
+        "SELECT max(at) FROM image_name WHERE image = ?1 AND retired = 1 AND seq <= "
+        "?2 AND at >= (SELECT max(at) FROM image_name WHERE image = ?1 AND retired = 0)");
+    const auto at = one_integer(row.bind(image, graph.known_at()));
+    return at && *at <= (view.as_of ? to_integer(*view.as_of) : forever);
 }
 
 Json Query::Impl::image_item(std::int64_t id)
@@ -205,12 +216,7 @@ Json Query::Impl::image_item(std::int64_t id)
         item["state"] = "live";
     }
     row.reset();
-    auto& retired = store.db.cached(
-        "SELECT max(at) FROM image_name WHERE image = ?1 AND retired = 1 AND seq <= "
-        "?2 AND at >= (SELECT max(at) FROM image_name WHERE image = ?1 AND retired = 0)");
-    retired.bind(id, graph.known_at());
-    if (const auto at = one_integer(retired);
-        at && *at <= (view.as_of ? to_integer(*view.as_of) : forever)) {
+    if (is_retired(id)) {
         item["state"] = "retired";
     }
     if (const auto parent = graph.images().parent(id)) {
@@ -397,10 +403,13 @@ std::optional<Time> Query::first_seen(Node node)
     };
     switch (node.kind) {
     case Kind::source:
-        return ask("SELECT min(b.finished) FROM build_file f JOIN build b ON b.id = f.build WHERE "
-                   "f.version = ? "
-                   "AND b.seq <= ?",
-                   node.id);
+        return impl_->view.known_at
+                   ? ask("SELECT min(b.finished) FROM build_file f JOIN build b ON b.id = f.build "
+                         "WHERE "
+                         "f.version = ? "
+                         "AND b.seq <= ?",
+                         node.id)
+                   : ask("SELECT first FROM version WHERE id = ? AND ?2 >= 0", node.id);
     case Kind::artifact:
         return ask("SELECT finished FROM build WHERE id = ? AND seq <= ?", Output::of(node).build);
     case Kind::package:

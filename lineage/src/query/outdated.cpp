@@ -60,12 +60,10 @@ private:
     /// The head that the candidate is behind of; nullopt: it is a head itself.
     std::optional<Head> head_above(const Candidate& candidate);
     void add_holders(const Candidate& candidate, const Head& head);
-    void add_image(std::int64_t image,
-                   const std::string& name,
-                   const std::string& version,
-                   const Head& head);
+    /// What is out of date, and by what, without where.
+    void add_images(const std::set<std::int64_t>& images, Outdated found);
     void add_image_lines();
-    bool is_retired(std::int64_t image);
+    std::string digest_of(std::int64_t image);
 
     Query::Impl& query_;
     sqlite::Database& db_;
@@ -153,33 +151,40 @@ std::optional<Head> Finder::head_above(const Candidate& candidate)
                 last->sha256};
 }
 
-bool Finder::is_retired(std::int64_t image)
+void Finder::add_images(const std::set<std::int64_t>& images, Outdated found)
 {
-    return query_.image_item(image)["state"] == "retired";
-}
-
-void Finder::add_image(std::int64_t image,
-                       const std::string& name,
-                       const std::string& version,
-                       const Head& head)
-{
-    std::string wanted = head.version;
-    if (wanted.empty() || wanted == version) {
-        wanted = head.digest ? "sha256:" + to_hex(*head.digest).substr(0, 12) : wanted;
+    for (const auto image : images) {
+        if (!query_.is_retired(image)) {
+            found.node = {Kind::image, image};
+            found_.push_back(found);
+        }
     }
-    if (!is_retired(image)) {
-        found_.push_back({{Kind::image, image}, name, version, wanted, head.channel});
-    }
-    for (const auto& placement : query_.graph.placements().with_image(image)) {
-        found_.push_back({{Kind::vm, placement.vm}, name, version, wanted, head.channel});
-    }
+    query_.graph.placements().visit_images(images, [&](std::int64_t vm, std::int64_t /*host*/) {
+        found.node = {Kind::vm, vm};
+        found_.push_back(found);
+    });
 }
 
 void Finder::add_holders(const Candidate& candidate, const Head& head)
 {
+    std::set<std::int64_t> images;
     for (const auto& holder : query_.graph.images().holders_of_package(candidate.id)) {
-        add_image(holder.image, candidate.name, candidate.version, head);
+        images.insert(holder.image);
     }
+    std::string wanted = head.version;
+    if (wanted.empty() || wanted == candidate.version) {
+        wanted = head.digest ? "sha256:" + to_hex(*head.digest).substr(0, 12) : wanted;
+    }
+    add_images(images, {{}, candidate.name, candidate.version, wanted, head.channel});
+}
+
+std::string Finder::digest_of(std::int64_t image)
+{
+    auto& row = db_.cached("SELECT digest FROM image WHERE id = ?");
+    row.bind(image);
+    const auto digest = row.step() ? to_hex(row.view(0)) : std::string();
+    row.reset();
+    return digest.substr(0, 12);
 }
 
 /// An image is out of date when its name now means another one.
@@ -198,17 +203,11 @@ void Finder::add_image_lines()
     }
     rows.reset();
     for (const auto& [name, images] : lines) {
-        const auto digest_of = [&](std::int64_t image) {
-            return query_.image_item(image)["digest"].get<std::string>();
-        };
-        const auto digest = digest_of(images.back());
+        const auto newest = digest_of(images.back());
         std::set<std::int64_t> older(images.begin(), images.end());
         older.erase(images.back());
         for (const auto image : older) {
-            add_image(image,
-                      name,
-                      digest_of(image).substr(0, 12),
-                      {"newest of the name", digest.substr(0, 12), {}});
+            add_images({image}, {{}, name, digest_of(image), newest, "newest of the name"});
         }
     }
 }

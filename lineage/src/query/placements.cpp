@@ -68,6 +68,43 @@ std::vector<Placement> Placements::with_image(std::int64_t image)
     return rows(store_.db.cached(select_where(view_, "image = ?2")).bind(moment(view_), image));
 }
 
+void Placements::visit_images(const std::set<std::int64_t>& images,
+                              const std::function<void(std::int64_t, std::int64_t)>& visit)
+{
+    constexpr std::size_t many = 1000;
+    if (view_.known_at) {
+        for (const auto& placement : past()) {
+            if (images.count(placement.image) != 0) {
+                visit(placement.vm, placement.host);
+            }
+        }
+        return;
+    }
+    const auto when = moment(view_);
+    // The present is told by its number, which an index of it alone answers.
+    const std::string condition =
+        view_.as_of ? at_moment : fmt::format("until = {} AND ?1 > 0", forever);
+    if (images.size() > many) {
+        auto& all = store_.db.cached("SELECT vm, host, image FROM vm_span WHERE " + condition);
+        all.bind(when);
+        while (all.step()) {
+            if (images.count(all.integer(2)) != 0) {
+                visit(all.integer(0), all.integer(1));
+            }
+        }
+        all.reset();
+        return;
+    }
+    auto& rows = store_.db.cached("SELECT vm, host FROM vm_span WHERE image = ?2 AND " + condition);
+    for (const auto image : images) {
+        rows.bind(when, image);
+        while (rows.step()) {
+            visit(rows.integer(0), rows.integer(1));
+        }
+        rows.reset();
+    }
+}
+
 std::vector<Placement> Placements::on_host(std::int64_t host)
 {
     if (view_.known_at) {

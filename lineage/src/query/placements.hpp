@@ -2,8 +2,10 @@
 
 #include "stemma/lineage/query.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "../store/vm_history.hpp"
@@ -28,6 +30,10 @@ public:
     Placements(Store::Impl& store, const View& view);
     std::vector<Placement> with_image(std::int64_t image);
     std::vector<Placement> on_host(std::int64_t host);
+    /// Shows the VM and the host (0: not known) of each placement with one of these images, in no
+    /// particular order. Many images are answered by one pass over all placements.
+    void visit_images(const std::set<std::int64_t>& images,
+                      const std::function<void(std::int64_t vm, std::int64_t host)>& visit);
     std::vector<Placement> of_release(const std::string& release);
     /// nullopt: it did not run then.
     std::optional<Placement> of(std::int64_t vm);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "../store/schema.hpp"
+#include "far_walk.hpp"
 #include "query_impl.hpp"
 
 namespace stemma::lineage {
@@ -66,10 +67,10 @@ Nodes Query::select(const Selection& selection)
 
 std::int64_t Query::Impl::newer(std::int64_t a, std::int64_t b)
 {
-    const auto left = graph.builds().get(a);
-    const auto right = graph.builds().get(b);
-    if (!left || !right) {
-        return left ? a : b;
+    const auto* left = graph.builds().row(a);
+    const auto* right = graph.builds().row(b);
+    if (left == nullptr || right == nullptr) {
+        return left != nullptr ? a : b;
     }
     return std::tie(left->finished, left->run) < std::tie(right->finished, right->run) ? b : a;
 }
@@ -96,8 +97,22 @@ void expand_down(Graph& graph, Node node, bool start, const Graph::Visit& visit)
 
 } // namespace
 
-Nodes Query::downstream(const Nodes& from)
+namespace {
+
+void keep(Nodes& nodes, const std::set<Kind>& wanted)
 {
+    if (!wanted.empty()) {
+        std::erase_if(nodes, [&](Node node) { return wanted.count(node.kind) == 0; });
+    }
+}
+
+} // namespace
+
+Nodes Query::downstream(const Nodes& from, const std::set<Kind>& wanted)
+{
+    if (far_walk_answers(impl_->view, wanted)) {
+        return far_downstream(*impl_, from, wanted);
+    }
     Nodes seen = from;
     std::deque<Node> open(from.begin(), from.end());
     while (!open.empty()) {
@@ -112,18 +127,19 @@ Nodes Query::downstream(const Nodes& from)
     for (const auto node : from) {
         seen.erase(node);
     }
+    keep(seen, wanted);
     return seen;
 }
 
-Nodes Query::upstream(const Nodes& of)
+Nodes Query::Impl::near_upstream(const Nodes& of)
 {
     Nodes seen = of;
     std::deque<Node> open(of.begin(), of.end());
     while (!open.empty()) {
         const Node node = open.front();
         open.pop_front();
-        impl_->graph.upstream(node, [&](const Link& link) {
-            impl_->see(link);
+        graph.upstream(node, [&](const Link& link) {
+            see(link);
             if (seen.insert(link.from).second) {
                 open.push_back(link.from);
             }
@@ -135,7 +151,7 @@ Nodes Query::upstream(const Nodes& of)
     return seen;
 }
 
-Nodes Query::generated_sources(const Nodes& nodes)
+Nodes Query::Impl::generated_sources(const Nodes& nodes)
 {
     Nodes found;
     for (const auto node : nodes) {
@@ -143,18 +159,37 @@ Nodes Query::generated_sources(const Nodes& nodes)
             continue;
         }
         const auto output = Output::of(node);
-        const auto build = impl_->graph.builds().get(output.build);
-        const auto [from, to] = build->makers(output.file);
-        const bool generated = std::any_of(from, to, [&](std::uint32_t step) {
-            return build->graph.steps[step].kind == model::StepKind::generate;
-        });
-        if (generated) {
-            const auto version = build->graph.files[output.file].version;
-            auto& seen = impl_->seen_in[version];
-            seen = seen == 0 ? build->id : impl_->newer(seen, build->id);
+        const auto files = graph.builds().files(output.build);
+        if (files && files->roles[output.file].generated()) {
+            const auto version = files->versions[output.file];
+            auto& seen = seen_in[version];
+            seen = seen == 0 ? output.build : newer(seen, output.build);
             found.insert({Kind::source, version});
         }
     }
+    return found;
+}
+
+Nodes Query::upstream(const Nodes& of, const std::set<Kind>& wanted)
+{
+    if (far_walk_answers(impl_->view, wanted)) {
+        return far_upstream(*impl_, of, wanted, false);
+    }
+    auto found = impl_->near_upstream(of);
+    keep(found, wanted);
+    return found;
+}
+
+Nodes Query::makings(const Nodes& of, const std::set<Kind>& wanted)
+{
+    if (far_walk_answers(impl_->view, wanted)) {
+        return far_upstream(*impl_, of, wanted, true);
+    }
+    auto found = impl_->near_upstream(of);
+    if (wanted.empty() || wanted.count(Kind::source) != 0) {
+        found.merge(impl_->generated_sources(found));
+    }
+    keep(found, wanted);
     return found;
 }
 
@@ -299,7 +334,7 @@ Json Query::dirty_builds()
 {
     Json builds = Json::array();
     for (const auto id : impl_->graph.dirty_builds()) {
-        const auto build = impl_->graph.builds().get(id);
+        const auto* build = impl_->graph.builds().row(id);
         auto& row = impl_->store.db.cached("SELECT name FROM repo WHERE id = ?");
         row.bind(build->repo);
         const std::string repo = row.step() ? row.text(0) : "";

@@ -47,34 +47,20 @@ std::vector<std::int64_t> NodeFinder::builds_at(const std::string& revision)
 /// A version of a file is what made it, where a build did, and the source itself elsewhere.
 void NodeFinder::add_version(std::int64_t version, Nodes& nodes)
 {
-    const auto content = query_.graph.content_of(version);
     bool made = false;
-    for (const auto& output : query_.graph.outputs_of(content)) {
-        const auto build = query_.graph.builds().get(output.build);
-        if (build && build->graph.files[output.file].version == version) {
+    for (const auto& output : query_.graph.outputs_of(query_.graph.content_of(version))) {
+        const auto files = query_.graph.builds().files(output.build);
+        if (files && files->versions[output.file] == version) {
             nodes.insert(output.node());
             made = true;
         }
     }
-    if (!made) {
+    const auto uses = query_.graph.uses_of_version(version);
+    const bool tracked = std::any_of(uses.begin(), uses.end(), [](const Graph::Use& use) {
+        return !use.role.made() && !use.role.loose();
+    });
+    if (!made || tracked) {
         nodes.insert({Kind::source, version});
-        return;
-    }
-    auto& uses = db_.cached("SELECT build, file FROM build_file WHERE version = ?");
-    uses.bind(version);
-    std::vector<Output> read;
-    while (uses.step()) {
-        read.push_back({uses.integer(0), static_cast<model::FileIndex>(uses.integer(1))});
-    }
-    uses.reset();
-    for (const auto& use : read) {
-        const auto build = query_.graph.builds().get(use.build);
-        const bool tracked =
-            build && (build->graph.files[use.file].state == model::FileState::clean ||
-                      build->graph.files[use.file].state == model::FileState::dirty);
-        if (tracked && !build->made_here(use.file)) {
-            nodes.insert({Kind::source, version});
-        }
     }
 }
 
@@ -146,7 +132,7 @@ Nodes NodeFinder::file()
     for (const auto element : found) {
         rows.bind(element);
         for (const auto version : integers(rows)) {
-            if (query_.build_of_version(version) != 0) {
+            if (query_.is_known(version)) {
                 add_version(version, nodes);
             }
         }
@@ -158,7 +144,7 @@ Nodes NodeFinder::versions(sqlite::Statement& rows)
 {
     Nodes nodes;
     for (const auto version : integers(rows)) {
-        if (query_.build_of_version(version) != 0) {
+        if (query_.is_known(version)) {
             add_version(version, nodes);
         }
     }
@@ -196,9 +182,9 @@ Nodes NodeFinder::outputs(const std::vector<std::int64_t>& builds)
 {
     Nodes nodes;
     for (const auto id : builds) {
-        const auto build = query_.graph.builds().get(id);
-        for (model::FileIndex file = 0; build && file < build->graph.files.size(); ++file) {
-            if (build->made_here(file)) {
+        const auto files = query_.graph.builds().files(id);
+        for (model::FileIndex file = 0; files && file < files->size(); ++file) {
+            if (files->roles[file].made()) {
                 nodes.insert(Output{id, file}.node());
             }
         }
@@ -224,11 +210,11 @@ Nodes NodeFinder::commit()
     const auto sources_of = [&](const std::string& revision) {
         Nodes nodes;
         for (const auto id : known(revision)) {
-            const auto build = query_.graph.builds().get(id);
-            for (model::FileIndex file = 0; build && file < build->graph.files.size(); ++file) {
-                if (!build->made_here(file)) {
-                    nodes.insert({Kind::source, build->graph.files[file].version});
-                    query_.seen_in[build->graph.files[file].version] = id;
+            const auto files = query_.graph.builds().files(id);
+            for (model::FileIndex file = 0; files && file < files->size(); ++file) {
+                if (!files->roles[file].made()) {
+                    nodes.insert({Kind::source, files->versions[file]});
+                    query_.seen_in[files->versions[file]] = id;
                 }
             }
         }

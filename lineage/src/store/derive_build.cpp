@@ -1,8 +1,12 @@
 #include "stemma/core/error.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
 
 #include "build_graph.hpp"
+#include "crossings.hpp"
 #include "ids.hpp"
 
 namespace stemma::lineage {
@@ -24,42 +28,85 @@ std::int64_t element_id(sqlite::Database& db, std::int64_t repo, std::string_vie
     return db.last_insert_id();
 }
 
-std::int64_t version_id(sqlite::Database& db, std::int64_t repo, const model::File& file)
-{
-    const auto element = element_id(db, repo, file.path);
-    const auto content = content_id(db, file.sha256);
-    auto& found = db.cached("SELECT id FROM version WHERE element = ? AND content = ?");
-    found.bind(element, content);
-    if (found.step()) {
-        const auto id = found.integer(0);
-        found.reset();
+/// Rows of a manifest's files; remembers what it asks for again and again.
+class VersionRows {
+public:
+    VersionRows(sqlite::Database& db, std::int64_t finished) : db_(db), finished_(finished) {}
+
+    std::int64_t of(const model::File& file)
+    {
+        const auto element = element_id(db_, repo(file.repo), file.path);
+        const auto content = content_id(db_, file.sha256);
+        auto& found = db_.cached("SELECT id, first FROM version WHERE element = ? AND content = ?");
+        found.bind(element, content);
+        if (found.step()) {
+            const auto id = found.integer(0);
+            const bool earlier = found.is_null(1) || finished_ < found.integer(1);
+            found.reset();
+            if (earlier) {
+                db_.cached("UPDATE version SET first = ?2 WHERE id = ?1").bind(id, finished_).run();
+            }
+            return id;
+        }
+        return insert(file, element, content);
+    }
+
+private:
+    std::int64_t insert(const model::File& file, std::int64_t element, std::int64_t content)
+    {
+        constexpr std::int64_t most_rows = std::numeric_limits<std::uint32_t>::max();
+        db_.cached("UPDATE content SET size = ?1 WHERE id = ?2 AND size IS NOT ?1")
+            .bind(file.size, content)
+            .run();
+        db_.cached("INSERT INTO version(element, content, blob, index_blob, package, first) VALUES "
+                   "(?, ?, ?, ?, ?, ?)")
+            .bind(element, content, file.blob, file.index_blob, file.package, finished_)
+            .run();
+        const auto id = db_.last_insert_id();
+        if (id > most_rows) {
+            throw Error(ErrorCode::unsupported,
+                        fmt::format("the store is full: it knows {} versions of files", id - 1));
+        }
         return id;
     }
-    db.cached("UPDATE content SET size = ? WHERE id = ?").bind(file.size, content).run();
-    db.cached("INSERT INTO version(element, content, blob, index_blob, package) "
-              "VALUES (?, ?, ?, ?, ?)")
-        .bind(element, content, file.blob, file.index_blob, file.package)
-        .run();
-    return db.last_insert_id();
-}
+
+    std::int64_t repo(const std::string& name)
+    {
+        const auto [found, fresh] = repos_.try_emplace(name, 0);
+        if (fresh) {
+            found->second = repo_id(db_, name);
+        }
+        return found->second;
+    }
+
+    sqlite::Database& db_;
+    std::int64_t finished_;
+    std::map<std::string, std::int64_t> repos_;
+};
 
 BuildGraph graph_of(sqlite::Database& db, const model::Manifest& manifest)
 {
     BuildGraph graph;
-    graph.files.reserve(manifest.files.size());
+    graph.files.versions.reserve(manifest.files.size());
+    graph.files.roles.reserve(manifest.files.size());
+    VersionRows rows(db, to_integer(manifest.run.finished));
     for (const auto& file : manifest.files) {
-        graph.files.push_back({version_id(db, repo_id(db, file.repo), file), file.state});
+        graph.files.versions.push_back(static_cast<std::uint32_t>(rows.of(file)));
+        graph.files.roles.emplace_back(file.state);
     }
     graph.steps.reserve(manifest.steps.size());
     for (const auto& step : manifest.steps) {
         graph.steps.push_back({step.kind, step.exit, step.tool, step.inputs, step.outputs});
     }
+    graph.mark_made();
     return graph;
 }
 
-std::int64_t insert_build(Store::Impl& store, const Placed& placed, const model::Manifest& manifest)
+std::int64_t insert_build(Store::Impl& store,
+                          const Placed& placed,
+                          const model::Manifest& manifest,
+                          const BuildGraph& graph)
 {
-    const auto graph = encode(graph_of(store.db, manifest));
     store.db
         .cached(
             "INSERT INTO build(run, seq, name, repo, revision, branch, dirty, holes, started, "
@@ -76,31 +123,31 @@ std::int64_t insert_build(Store::Impl& store, const Placed& placed, const model:
               to_integer(manifest.run.finished),
               manifest.run.machine,
               manifest.build.toolchain,
-              Blob{graph})
+              Blob{encode_steps(graph)})
         .run();
     return store.db.last_insert_id();
 }
 
-void insert_inverse(sqlite::Database& db, std::int64_t build, const model::Manifest& manifest)
+void insert_inverse(sqlite::Database& db, std::int64_t build, const BuildGraph::Files& files)
 {
-    auto& file = db.cached(
-        "INSERT OR IGNORE INTO build_file(version, build, file) SELECT version.id, ?1, ?2 FROM "
-        "version "
-        "JOIN element ON element.id = version.element JOIN content ON content.id = version.content "
-        "JOIN repo ON repo.id = element.repo WHERE repo.name = ?3 AND element.path = ?4 AND "
-        "content.sha256 = ?5");
-    for (std::size_t i = 0; i < manifest.files.size(); ++i) {
-        const auto& entry = manifest.files[i];
-        file.bind(build, i, entry.repo, entry.path, Blob{bytes_of(entry.sha256)}).run();
+    auto& row = db.cached(
+        "INSERT OR IGNORE INTO build_file(version, build, file, role) VALUES (?, ?, ?, ?)");
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        row.bind(files.versions[i], build, i, files.roles[i].bits()).run();
     }
 }
 
-void insert_outputs(sqlite::Database& db, std::int64_t build, const model::Manifest& manifest)
+/// returns  the files that are outputs, ascending
+std::vector<model::FileIndex>
+insert_outputs(sqlite::Database& db, std::int64_t build, const model::Manifest& manifest)
 {
     auto& output = db.cached("INSERT OR IGNORE INTO output(content, build, file) VALUES (?, ?, ?)");
+    std::set<model::FileIndex> outputs;
     const auto add = [&](model::FileIndex index) {
         const auto content = content_id(db, manifest.files[index].sha256);
-        output.bind(content, build, index).run();
+        if (outputs.insert(index).second) {
+            output.bind(content, build, index).run();
+        }
         return content;
     };
     for (const auto& step : manifest.steps) {
@@ -115,6 +162,7 @@ void insert_outputs(sqlite::Database& db, std::int64_t build, const model::Manif
             .bind(build, entry.file, content, name, static_cast<int>(entry.kind), entry.build_id)
             .run();
     }
+    return {outputs.begin(), outputs.end()};
 }
 
 } // namespace
@@ -129,9 +177,10 @@ void derive_build(Store::Impl& store, const Placed& placed)
     if (again) {
         return; // the same run, told by another origin
     }
-    const auto build = insert_build(store, placed, manifest);
-    insert_inverse(store.db, build, manifest);
-    insert_outputs(store.db, build, manifest);
+    const auto graph = graph_of(store.db, manifest);
+    const auto build = insert_build(store, placed, manifest, graph);
+    insert_inverse(store.db, build, graph.files);
+    derive_reach(store, build, graph, insert_outputs(store.db, build, manifest));
 }
 
 } // namespace stemma::lineage

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "crossings.hpp"
 #include "ids.hpp"
 
 namespace stemma::lineage {
@@ -75,8 +76,9 @@ void insert_listing(sqlite::Database& db,
 }
 
 /// One entry of "installed" (op 1) or "removed" (op 0).
-void insert_change(sqlite::Database& db, std::int64_t image, const Json& entry, int op)
+void insert_change(Store::Impl& store, std::int64_t image, const Json& entry, int op)
 {
+    auto& db = store.db;
     const auto kind = optional_string_member(entry, "kind").value_or("deb");
     const auto sha256 = optional_string_member(entry, "sha256");
     const auto digest = sha256 ? std::optional(digest_from(*sha256, "sha256")) : std::nullopt;
@@ -94,9 +96,12 @@ void insert_change(sqlite::Database& db, std::int64_t image, const Json& entry, 
               "VALUES (?, ?, ?, ?, ?)")
         .bind(image, path, content, kind, op)
         .run();
+    if (content && op == 1) {
+        put_contents_elsewhere(store, std::span(&*content, 1));
+    }
 }
 
-void insert_changes(sqlite::Database& db, std::int64_t image, const Json& body)
+void insert_changes(Store::Impl& store, std::int64_t image, const Json& body)
 {
     for (const auto& [key, op] : {std::pair("removed", 0), std::pair("installed", 1)}) {
         const auto entries = body.find(key);
@@ -104,7 +109,7 @@ void insert_changes(sqlite::Database& db, std::int64_t image, const Json& body)
             continue;
         }
         for (const auto& entry : *entries) {
-            insert_change(db, image, entry, op);
+            insert_change(store, image, entry, op);
         }
     }
 }
@@ -133,8 +138,9 @@ bool describes(sqlite::Database& db, std::int64_t image, const Placed& placed)
     return earlier;
 }
 
-void describe(sqlite::Database& db, std::int64_t image, const Placed& placed)
+void describe(Store::Impl& store, std::int64_t image, const Placed& placed)
 {
+    auto& db = store.db;
     const auto& body = placed.event.body;
     forget_image(db, image);
     const auto parent_digest = optional_string_member(body, "parent");
@@ -144,7 +150,7 @@ void describe(sqlite::Database& db, std::int64_t image, const Placed& placed)
     db.cached("UPDATE image SET parent = ?, seq = ?, at = ?, place = ? WHERE id = ?")
         .bind(parent, placed.seq, to_integer(placed.event.at), place_of(placed.event), image)
         .run();
-    insert_changes(db, image, body);
+    insert_changes(store, image, body);
     const auto packages = body.find("packages");
     if (packages != body.end() && packages->is_array() && !packages->empty()) {
         insert_listing(db, image, parent, *packages);
@@ -163,7 +169,7 @@ void describe_dependants(Store::Impl& store, std::int64_t image)
     rows.reset();
     for (const auto& [dependant, seq] : dependants) {
         const auto event = store.event_at(seq);
-        describe(store.db, dependant, {seq, 0, event});
+        describe(store, dependant, {seq, 0, event});
         describe_dependants(store, dependant);
     }
 }
@@ -186,7 +192,7 @@ void derive_image(Store::Impl& store, const Placed& placed)
               retired)
         .run();
     if (!retired && describes(store.db, image, placed)) {
-        describe(store.db, image, placed);
+        describe(store, image, placed);
         describe_dependants(store, image);
     }
 }

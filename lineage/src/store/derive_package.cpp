@@ -1,5 +1,6 @@
 #include "stemma/core/error.hpp"
 
+#include "crossings.hpp"
 #include "ids.hpp"
 
 namespace stemma::lineage {
@@ -11,6 +12,7 @@ void insert_payload(Store::Impl& store, std::int64_t package, const Placed& plac
     auto& row =
         store.db.cached("INSERT OR IGNORE INTO payload(package, path, content, origin, link, "
                         "basis, seq) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    std::vector<std::int64_t> contents;
     for (const auto& entry : array_member(placed.event.body, "payload")) {
         const auto content = optional_content(store.db, entry, "sha256");
         const auto origin = optional_content(store.db, entry, "artifact");
@@ -22,7 +24,11 @@ void insert_payload(Store::Impl& store, std::int64_t package, const Placed& plac
                  optional_string_member(entry, "basis").value_or(""),
                  placed.seq)
             .run();
+        if (const auto packed = origin ? origin : content) {
+            contents.push_back(*packed);
+        }
     }
+    put_contents_elsewhere(store, contents);
 }
 
 } // namespace

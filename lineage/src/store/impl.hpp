@@ -36,6 +36,8 @@ inline constexpr std::int64_t pruned_encoding = 2;
 /// Sorts equal times the same way wherever and whenever events arrive: "origin/000…oseq".
 std::string place_of(const model::Event& event);
 
+struct Recall; // see ../query/recall.hpp
+
 struct Store::Impl {
     Impl(const std::string& path,
          const sqlite::Options& options,
@@ -53,6 +55,8 @@ struct Store::Impl {
     std::optional<WriterLink> link;
     /// Why the last append() was refused, when an origin contradicted itself.
     std::optional<std::string> equivocation;
+    /// What questions read and the next ones read again.
+    std::shared_ptr<Recall> recall;
 
     /// What the store itself says, within the caller's transaction.
     AppendResult record(std::span<const model::EventDraft> drafts);

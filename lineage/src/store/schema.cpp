@@ -45,13 +45,15 @@ constexpr std::array append_only = {"meta", "origin", "event", "commits"};
 ///
 /// Everything below is derived from the ledger and can be dropped and made again.
 ///
-/// A `version` is an element with one content. `build.graph` holds a build's files and steps in
-/// one dictionary-coded blob (see build_graph.hpp); `build_file` and `output` are its inverse.
-/// `image_package` is what was installed into (op 1) or removed from (op 0) an image when it was
-/// made of its `parent`. `image_listing` is what its package database says, as a difference from
-/// the one of `base`, so that the fleet's usual image, one package newer than its parent, costs a
-/// row or two. `vm_span` is the history of a VM without gaps or overlaps: [since, until) on one
-/// host with one image in one state; `until` of the present is `forever`.
+/// A `version` is an element with one content; `first` is when the first build that knew it ended.
+/// `content.uses` says how a content was met (see crossings.hpp). `build.graph` and
+/// `build_reach.files` hold a build's steps and files (see build_graph.hpp), `build_reach.reach`
+/// what leaves it and comes in (see reach.hpp); `build_file`, `output` and `inlet` are their
+/// inverse. `image_package` is what was installed into (op 1) or removed from (op 0) an image when
+/// it was made of its `parent`. `image_listing` is what its package database says, as a difference
+/// from the one of `base`, so that the fleet's usual image, one package newer than its parent,
+/// costs a row or two. `vm_span` is the history of a VM without gaps or overlaps: [since, until) on
+/// one host with one image in one state; `until` of the present is `forever`.
 constexpr const char* derived_schema = R"sql(
 CREATE TABLE origin_state(origin INTEGER PRIMARY KEY, events INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE repo(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -62,7 +64,11 @@ CREATE TABLE element(
     path TEXT NOT NULL,
     UNIQUE(path, repo)) STRICT;
 CREATE INDEX element_by_repo ON element(repo);
-CREATE TABLE content(id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER) STRICT;
+CREATE TABLE content(
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL UNIQUE,
+    size INTEGER,
+    uses INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE version(
     id INTEGER PRIMARY KEY,
     element INTEGER NOT NULL,
@@ -70,6 +76,7 @@ CREATE TABLE version(
     blob TEXT,
     index_blob TEXT,
     package TEXT,
+    first INTEGER,
     UNIQUE(element, content)) STRICT;
 CREATE INDEX version_by_content ON version(content);
 CREATE INDEX version_by_blob ON version(blob) WHERE blob IS NOT NULL;
@@ -90,12 +97,22 @@ CREATE TABLE build(
     graph BLOB NOT NULL) STRICT;
 CREATE INDEX build_by_revision ON build(revision);
 CREATE INDEX build_by_repo ON build(repo);
+CREATE TABLE build_reach(
+    build INTEGER PRIMARY KEY,
+    reach BLOB NOT NULL,
+    files BLOB NOT NULL) STRICT;
 CREATE TABLE build_file(
     version INTEGER NOT NULL,
     build INTEGER NOT NULL,
     file INTEGER NOT NULL,
+    role INTEGER NOT NULL,
     PRIMARY KEY(version, build)) WITHOUT ROWID, STRICT;
 CREATE TABLE output(
+    content INTEGER NOT NULL,
+    build INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    PRIMARY KEY(content, build, file)) WITHOUT ROWID, STRICT;
+CREATE TABLE inlet(
     content INTEGER NOT NULL,
     build INTEGER NOT NULL,
     file INTEGER NOT NULL,
@@ -209,8 +226,9 @@ CREATE TABLE vm_span(
     seq INTEGER NOT NULL,
     placed INTEGER NOT NULL,
     PRIMARY KEY(vm, since)) WITHOUT ROWID, STRICT;
-CREATE INDEX vm_span_by_host ON vm_span(host, until);
-CREATE INDEX vm_span_by_image ON vm_span(image, until);
+CREATE INDEX vm_span_by_host ON vm_span(host, until, image);
+CREATE INDEX vm_span_by_image ON vm_span(image, until, host);
+CREATE INDEX vm_span_of_now ON vm_span(image, host) WHERE until = 9223372036854775807;
 CREATE INDEX vm_span_by_release ON vm_span(release) WHERE release <> '';
 CREATE TABLE vm_conflict(vm INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY(vm, seq)) WITHOUT ROWID, STRICT;
 CREATE TABLE snapshot(id TEXT PRIMARY KEY, vm INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
@@ -223,11 +241,11 @@ CREATE INDEX channel_by_name ON channel(kind, name);
 )sql";
 
 constexpr std::array derived_names = {
-    "origin_state", "repo",          "name",       "element",       "content",       "version",
-    "build",        "build_file",    "output",     "artifact",      "package",       "packed",
-    "payload",      "image",         "image_name", "image_package", "image_listing", "image_file",
-    "host",         "host_event",    "vm",         "vm_event",      "vm_span",       "vm_conflict",
-    "snapshot",     "release_event", "channel"};
+    "origin_state",  "repo",        "name",       "element",       "content",    "version",
+    "build",         "build_reach", "build_file", "output",        "inlet",      "artifact",
+    "package",       "packed",      "payload",    "image",         "image_name", "image_package",
+    "image_listing", "image_file",  "host",       "host_event",    "vm",         "vm_event",
+    "vm_span",       "vm_conflict", "snapshot",   "release_event", "channel"};
 
 void refuse(sqlite::Database& database, std::string_view verb, std::string_view table)
 {
@@ -287,28 +305,16 @@ int check_version(sqlite::Database& database)
     return static_cast<int>(version);
 }
 
-void migrate(sqlite::Database& database, Log& log)
+void make_schema(sqlite::Database& database)
 {
-    if (check_version(database) == schema_version) {
-        return;
+    make_ledger(database);
+    database.execute(derived_schema);
+    database.execute(fmt::format("PRAGMA application_id = {}", application_id));
+    if (database.has_page_checksums()) {
+        database.prepare("INSERT INTO meta(key, value) VALUES (?, 'on')")
+            .bind(page_checksums_key)
+            .run();
     }
-    sqlite::Transaction transaction(database);
-    const int version = check_version(database); // again: another process may have been quicker
-    if (version < 1) {
-        make_ledger(database);
-        database.execute(derived_schema);
-        database.execute(fmt::format("PRAGMA application_id = {}", application_id));
-        if (database.has_page_checksums()) {
-            database.prepare("INSERT INTO meta(key, value) VALUES (?, 'on')")
-                .bind(page_checksums_key)
-                .run();
-        }
-    }
-    if (version != schema_version) {
-        log.debug("{}: store version {} becomes {}", database.path(), version, schema_version);
-        database.execute(fmt::format("PRAGMA user_version = {}", schema_version));
-    }
-    transaction.commit();
 }
 
 void set_event_updates(sqlite::Database& database, bool allowed)

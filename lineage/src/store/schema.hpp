@@ -1,16 +1,15 @@
 #pragma once
 
-#include "stemma/core/log.hpp"
 #include "stemma/sqlite/database.hpp"
 
 #include <span>
 #include <string>
 #include <string_view>
 
-/// The tables of the store, and how one version becomes the next.
+/// The tables of the store.
 namespace stemma::lineage {
 
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 /// PRAGMA application_id of every Stemma store: "Stem".
 inline constexpr int application_id = 0x5374656d;
 
@@ -29,9 +28,8 @@ void refuse_newer(const std::string& path);
 /// throws  unsupported: newer than this program; corrupt: a database of something else
 int check_version(sqlite::Database& database);
 
-/// Brings the schema to schema_version in one transaction: killed midway, the store reopens as it
-/// was before or as it is after, never between.
-void migrate(sqlite::Database& database, Log& log);
+/// Makes every table of schema_version in an empty database. Within the caller's transaction.
+void make_schema(sqlite::Database& database);
 
 /// Takes away or puts back the trigger that refuses changes of events, for pruning alone and within
 /// its transaction.

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "impl.hpp"
+#include "migrate.hpp"
 #include "schema.hpp"
 
 namespace stemma::lineage {
@@ -92,7 +93,7 @@ std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Cloc
                 impl = std::make_unique<Impl>(path, options, clock, log);
                 check_version(impl->db);
                 impl->db.use_wal();
-                migrate(impl->db, log);
+                migrate(*impl);
                 impl->origin = own_origin(*impl);
                 impl->link.emplace(path);
             } else {

@@ -121,6 +121,12 @@ void Fleet::tell_build(const BuiltTree& tree)
 {
     model::Manifest manifest;
     manifest.build = {tree.repo, tree.repo, tree.commit, "main", {}, ""};
+    if (tree.at % 30 == 0) {
+        manifest.build.dirty = {"src/1.c"};
+    }
+    if (tree.at % 70 == 0) {
+        manifest.holes = {{7, "cc", "not observed"}};
+    }
     manifest.run = {tree.run, at(tree.at), at(tree.at), "m", "u", "/r"};
     std::map<std::string, model::FileIndex> index;
     for (const auto& [path, file] : tree.files) {
@@ -140,7 +146,9 @@ void Fleet::tell_build(const BuiltTree& tree)
             continue;
         }
         model::Step step;
-        step.kind = path.ends_with(".o") ? model::StepKind::compile : model::StepKind::link;
+        step.kind = path.ends_with(".o")   ? model::StepKind::compile
+                    : path.ends_with(".c") ? model::StepKind::generate
+                                           : model::StepKind::link;
         step.argv = {"make", path};
         for (const auto& input : file.inputs) {
             step.inputs.push_back(index[input]);

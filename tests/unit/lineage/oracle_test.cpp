@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ask.hpp"
 #include "fleet.hpp"
 
 using namespace stemma;
@@ -13,21 +14,6 @@ using namespace stemma::lineage;
 using namespace stemma::lineage::test;
 
 namespace {
-
-Nodes select(Query& query, const std::string& expression)
-{
-    const std::vector<std::string> words = {expression};
-    return query.select(parse_selection(words, [](const std::string&) { return std::string(); }));
-}
-
-Nodes only(Kind kind, const Nodes& nodes)
-{
-    Nodes kept;
-    std::copy_if(nodes.begin(), nodes.end(), std::inserter(kept, kept.end()), [&](Node node) {
-        return node.kind == kind;
-    });
-    return kept;
-}
 
 std::set<std::string> texts(Query& query, const Nodes& nodes, const char* member)
 {
@@ -70,19 +56,26 @@ View view_at(std::int64_t when, const Fleet& fleet)
     return view;
 }
 
+void check_downstream(Store& store, const Fleet& fleet, const SourceKey& source, std::int64_t when)
+{
+    INFO(source.repo << ":" << source.path << " at " << when);
+    {
+        Query query(store, view_at(when, fleet));
+        const auto down = query.downstream(select(query, selector_of(source)));
+        const auto vms = fleet.vms_with(source, when);
+        CHECK(texts(query, only(Kind::vm, down), "uuid") == vms);
+        CHECK(texts(query, only(Kind::host, down), "name") == fleet.hosts_with(source, when));
+    }
+    Query query(store, view_at(when, fleet));
+    const auto hosts = query.downstream(select(query, selector_of(source)), {Kind::host});
+    CHECK(texts(query, hosts, "name") == fleet.hosts_with(source, when));
+}
+
 void check_against_oracle(Store& store, const Fleet& fleet)
 {
     for (const std::int64_t when : {fleet.end, std::int64_t{1250}, std::int64_t{1400}}) {
         for (const auto& source : fleet.all_sources()) {
-            Query query(store, view_at(when, fleet));
-            const auto down = query.downstream(select(query, selector_of(source)));
-            INFO(source.repo << ":" << source.path << " at " << when);
-            std::set<std::string> vms;
-            for (const auto& name : fleet.vms_with(source, when)) {
-                vms.insert(name);
-            }
-            CHECK(texts(query, only(Kind::vm, down), "uuid") == vms);
-            CHECK(texts(query, only(Kind::host, down), "name") == fleet.hosts_with(source, when));
+            check_downstream(store, fleet, source, when);
         }
         for (const auto& vm : fleet.vms()) {
             Query query(store, view_at(when, fleet));
@@ -91,6 +84,16 @@ void check_against_oracle(Store& store, const Fleet& fleet)
             CHECK(sources(query, up) == fleet.sources_of_vm(vm, when));
             CHECK(texts(query, only(Kind::package, up), "sha256") ==
                   fleet.packages_of_vm(vm, when));
+        }
+        for (const auto& host : fleet.hosts()) {
+            Query query(store, view_at(when, fleet));
+            INFO(host << " at " << when);
+            try {
+                const auto up = query.upstream(select(query, "host:" + host), {Kind::source});
+                CHECK(sources(query, up) == fleet.sources_of_host(host, when));
+            } catch (const Error&) {
+                CHECK(fleet.sources_of_host(host, when).empty()); // it never was heard of
+            }
         }
     }
 }

@@ -75,12 +75,14 @@ public:
     Nodes select(const Selection& selection);
 
     /// Everything that comes from `from`, without `from` itself.
-    Nodes downstream(const Nodes& from);
-    /// Everything that is in `of`, without `of` itself.
-    Nodes upstream(const Nodes& of);
-
-    /// Of `nodes`, the generated files that steps read as if they were sources, as such.
-    Nodes generated_sources(const Nodes& nodes);
+    /// wanted  only these kinds; empty: all
+    /// cost    follows the builds on the way, their packages, images and VMs; when artifacts are
+    ///         wanted, or an earlier position of the ledger counts, every step of those builds
+    Nodes downstream(const Nodes& from, const std::set<Kind>& wanted = {});
+    /// Everything that is in `of`, without `of` itself. The rest as above.
+    Nodes upstream(const Nodes& of, const std::set<Kind>& wanted = {});
+    /// The same, and the generated files that steps read as if they were sources, as such.
+    Nodes makings(const Nodes& of, const std::set<Kind>& wanted = {});
 
     /// The shortest chain from one of `from` down to one of `to`; empty when there is none.
     std::vector<Link> chain(const Nodes& from, const Nodes& to);
