@@ -9,10 +9,8 @@
 #include <string>
 #include <string_view>
 
-/// Events: the facts of the ledger, one at a time. Their bodies are JSON objects; the tables below
-/// are the contract between those who write events and those who derive answers from them.
-///
-/// Every body may carry more members; readers ignore what they do not know.
+/// Events: the facts of the ledger, one at a time. Their bodies are JSON objects; this table is
+/// what writers and readers agree on. A body may carry more; readers ignore what they do not know.
 ///
 /// | kind               | body                                                                    |
 /// |--------------------|-------------------------------------------------------------------------|
@@ -31,16 +29,18 @@
 /// | release.step       | release version step (a short word) subject phase (begin, done, failed) |
 /// |                    | detail run (one UUIDv7 per apply)                                       |
 /// | release.applied    | release version digest (of the YAML) vms: [name]                        |
-/// | release.retired    | release                                                                 |
-/// | vm.deployed        | uuid name host image (digest) release                                   |
-/// | vm.state           | uuid name host state (running, stopped, paused, crashed, unknown) reason|
+/// | release.retired    | release; so do release.paused (and reason) and release.resumed          |
+/// | vm.deployed        | uuid name host image (digest or "") release, adopted (bool)             |
+/// | vm.state           | uuid name host reason, state (running, stopped, paused, crashed,        |
+/// |                    |   condemned: to be removed when its host is back, unknown)              |
 /// | vm.verified        | uuid name host image ok checks: [{name ok expected actual}]             |
 /// | vm.migrated        | uuid name from to                                                       |
 /// | vm.retired         | uuid name reason                                                        |
 /// | vm.changed         | uuid name what (an admin's or tool's action inside the VM)              |
 /// | snapshot.taken     | id uuid name host image parent disk memory (bool) quiesced (bool)       |
 /// | channel.set        | channel kind (package, image) name version digest: the head of a channel|
-/// | action.run         | command item exit (from `stemma run`)                                   |
+/// | action.run         | command item exit name uuid phase run set_seq (`run` and `vm exec`)     |
+/// | ledger.pruned      | before bytes events kinds tombstones; ledger.equivocation: reason       |
 namespace stemma::model {
 
 /// One fact from one origin, in order.
