@@ -280,9 +280,20 @@ Error newer(const std::string& path, std::int64_t version)
 void refuse_newer(const std::string& path)
 {
     const auto label = sqlite::label_of(path);
-    if (label && label->application == application_id && label->version > schema_version) {
-        throw newer(path, label->version);
+    if (!label || label->application != application_id || label->version <= schema_version) {
+        return;
     }
+    for (int version = 0; version <= schema_version; ++version) {
+        if (sqlite::label_was_of_version(path, version)) {
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("{} is damaged: the bytes of its version say {}, and were {}",
+                                    path,
+                                    label->version,
+                                    version),
+                        "put the last `stemma ledger backup` in its place");
+        }
+    }
+    throw newer(path, label->version);
 }
 
 int check_version(sqlite::Database& database)

@@ -21,7 +21,8 @@ inline constexpr std::string_view page_checksums_key = "page_checksums";
 inline constexpr std::string_view pruned_key = "pruned:";
 
 /// Looks at the file's header alone: whatever a newer program did to its pages, it is newer first.
-/// throws  unsupported: the store at `path` is newer than this program
+/// throws  unsupported: the store at `path` is newer than this program; corrupt: only the bytes of
+///         its version are not what was written
 void refuse_newer(const std::string& path);
 
 /// Version of the schema in `database`; 0 when it is empty.

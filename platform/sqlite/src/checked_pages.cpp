@@ -47,11 +47,7 @@ struct Pages {
 
     [[nodiscard]] bool holds(const unsigned char* page) const noexcept
     {
-        const auto length = static_cast<std::size_t>(size);
-        const auto* const end = page + length - checksum_size;
-        const auto said = static_cast<std::uint64_t>(little_endian(end)) |
-                          static_cast<std::uint64_t>(little_endian(end + 4)) << 32U;
-        return page_checksum({page, length}) == said;
+        return has_its_checksum({page, static_cast<std::size_t>(size)});
     }
 };
 
@@ -307,6 +303,14 @@ std::uint64_t page_checksum(std::span<const unsigned char> page) noexcept
         second += little_endian(page.data() + at + 4) + first;
     }
     return static_cast<std::uint64_t>(first) | static_cast<std::uint64_t>(second) << 32U;
+}
+
+bool has_its_checksum(std::span<const unsigned char> page) noexcept
+{
+    const auto* const end = page.data() + page.size() - checksum_size;
+    const auto said = static_cast<std::uint64_t>(little_endian(end)) |
+                      static_cast<std::uint64_t>(little_endian(end + 4)) << 32U;
+    return page_checksum(page) == said;
 }
 
 const char* checked_pages_vfs()

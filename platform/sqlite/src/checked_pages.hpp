@@ -23,5 +23,7 @@ const char* checked_pages_vfs();
 
 /// The checksum of a page without its last eight bytes. `page` is a multiple of eight bytes.
 std::uint64_t page_checksum(std::span<const unsigned char> page) noexcept;
+/// True when its last eight bytes are that checksum.
+bool has_its_checksum(std::span<const unsigned char> page) noexcept;
 
 } // namespace stemma::sqlite

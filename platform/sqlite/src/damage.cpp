@@ -97,22 +97,49 @@ std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_si
 
 } // namespace
 
+namespace {
+
+constexpr std::size_t header_size = 100;
+constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
+constexpr std::size_t version_at = 60;
+constexpr std::size_t application_at = 68;
+
+/// A file as it lies there, without its log. Through SQLite: closing a descriptor of our own would
+/// drop its locks on the same file.
+class FileAsItIs {
+public:
+    explicit FileAsItIs(const std::string& path)
+    {
+        sqlite3* opened = nullptr;
+        const int code = sqlite3_open_v2(
+            path.c_str(), &opened, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, checked_pages_vfs());
+        database_.reset(opened);
+        file_ = code == SQLITE_OK ? file_of(opened) : nullptr;
+    }
+    /// The first bytes, whether their checksum holds or not; empty: the file is not that long.
+    [[nodiscard]] std::vector<unsigned char> begin(std::size_t size) const
+    {
+        std::vector<unsigned char> bytes(size);
+        const int code =
+            file_ == nullptr
+                ? SQLITE_CANTOPEN
+                : file_->pMethods->xRead(file_, bytes.data(), static_cast<int>(size), 0);
+        return code == SQLITE_OK || code == SQLITE_IOERR_DATA ? bytes
+                                                              : std::vector<unsigned char>();
+    }
+
+private:
+    std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> database_{nullptr, &sqlite3_close_v2};
+    sqlite3_file* file_ = nullptr;
+};
+
+} // namespace
+
 std::optional<Label> label_of(const std::string& path)
 {
-    // Through SQLite: closing a descriptor of our own would drop its locks on the same file.
-    constexpr std::size_t header_size = 100;
-    constexpr std::size_t version_at = 60;
-    constexpr std::size_t application_at = 68;
     constexpr std::string_view magic("SQLite format 3\0", 16);
-    sqlite3* opened = nullptr;
-    const int code = sqlite3_open_v2(
-        path.c_str(), &opened, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, checked_pages_vfs());
-    const std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> closer(opened, &sqlite3_close_v2);
-    auto* const file = code == SQLITE_OK ? file_of(opened) : nullptr;
-    std::array<unsigned char, header_size> header{};
-    if (file == nullptr ||
-        file->pMethods->xRead(file, header.data(), header_size, 0) != SQLITE_OK ||
-        !std::equal(magic.begin(), magic.end(), header.begin())) {
+    const auto header = FileAsItIs(path).begin(header_size);
+    if (header.empty() || !std::equal(magic.begin(), magic.end(), header.begin())) {
         return std::nullopt;
     }
     const auto number = [&](std::size_t at) {
@@ -121,14 +148,35 @@ std::optional<Label> label_of(const std::string& path)
     return Label{number(application_at), number(version_at)};
 }
 
+bool label_was_of_version(const std::string& path, std::int32_t version)
+{
+    constexpr std::size_t page_size_at = 16;
+    constexpr std::size_t largest_page = 65536;
+    const FileAsItIs file(path);
+    const auto header = file.begin(header_size);
+    if (header.empty() || header[reserved_at] != checksum_size) {
+        return false;
+    }
+    const std::size_t said = static_cast<std::size_t>(header[page_size_at]) << 8U |
+                             static_cast<std::size_t>(header[page_size_at + 1]);
+    auto page = file.begin(said == 1 ? largest_page : said);
+    if (page.size() < header_size) {
+        return false;
+    }
+    for (std::size_t i = 0; i < sizeof(version); ++i) {
+        page[version_at + i] =
+            static_cast<unsigned char>(static_cast<std::uint32_t>(version) >> (24U - 8U * i));
+    }
+    return has_its_checksum(page);
+}
+
 bool Database::has_page_checksums()
 {
-    constexpr int header_size = 100;
-    constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
     std::array<unsigned char, header_size> header{};
     auto* const file = file_of(handle_.get());
     return file != nullptr &&
-           file->pMethods->xRead(file, header.data(), header_size, 0) == SQLITE_OK &&
+           file->pMethods->xRead(file, header.data(), static_cast<int>(header_size), 0) ==
+               SQLITE_OK &&
            header[reserved_at] == checksum_size;
 }
 

@@ -125,6 +125,30 @@ TEST_CASE("a store of a newer version is refused with a clear message")
     }
 }
 
+TEST_CASE("a disk error in the bytes of the version is damage, and no newer version")
+{
+    constexpr std::size_t version_at = 60; // in a database's header
+    Place place;
+    place.open();
+    { // brings the log into the file
+        sqlite::Database db(place.path);
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+    const auto whole = read_file(place.path);
+    for (std::size_t bit = 0; bit < 32; ++bit) {
+        auto damaged = whole;
+        auto& byte = damaged[version_at + bit / 8];
+        byte = static_cast<char>(static_cast<unsigned char>(byte) ^ (1U << (bit % 8)));
+        write_file(place.path, damaged);
+        for (const auto mode : {Store::Mode::read, Store::Mode::write}) {
+            INFO("bit " << bit);
+            const auto error = error_of([&] { place.open(mode); });
+            REQUIRE(error);
+            CHECK(error->code() == ErrorCode::corrupt);
+        }
+    }
+}
+
 TEST_CASE("another program's database is refused and left as it is")
 {
     Place place;

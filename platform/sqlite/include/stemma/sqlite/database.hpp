@@ -111,6 +111,9 @@ struct Label {
 /// version may have others. Takes no lock, and drops none that this process holds.
 /// returns  nullopt: there is no such file, or it is no database
 std::optional<Label> label_of(const std::string& path);
+/// True when the first page would have its checksum if its version were this one: nothing but the
+/// bytes of the version was changed, and no program did that.
+bool label_was_of_version(const std::string& path, std::int32_t version);
 
 /// One connection, one thread. synchronous=FULL: what a transaction committed survives power
 /// loss. recursive_triggers is on, so that INSERT OR REPLACE fires the triggers that refuse it.
