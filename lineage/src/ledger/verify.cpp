@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "../store/ids.hpp"
 #include "../store/impl.hpp"
 #include "../store/migrate.hpp"
@@ -19,13 +17,6 @@ namespace stemma::lineage {
 namespace {
 
 constexpr std::string_view checkpoint_schema = "stemma.checkpoint/1";
-
-Digest digest_of(std::string_view bytes)
-{
-    Digest digest;
-    std::copy_n(bytes.begin(), std::min(bytes.size(), digest.bytes.size()), digest.bytes.begin());
-    return digest;
-}
 
 } // namespace
 

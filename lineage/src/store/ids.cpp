@@ -2,6 +2,8 @@
 
 #include "stemma/core/error.hpp"
 
+#include <algorithm>
+
 namespace stemma::lineage {
 
 using sqlite::Blob;
@@ -10,6 +12,13 @@ std::string_view bytes_of(const Digest& digest)
 {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes as text
     return {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()};
+}
+
+Digest digest_of(std::string_view bytes)
+{
+    Digest digest;
+    std::copy_n(bytes.begin(), std::min(bytes.size(), digest.bytes.size()), digest.bytes.begin());
+    return digest;
 }
 
 Digest digest_from(std::string_view text, std::string_view name)

@@ -11,6 +11,8 @@ std::string_view bytes_of(const Digest& digest);
 /// throws  corrupt: not 64 hexadecimal digits
 Digest digest_member(const Json& object, std::string_view key);
 Digest digest_from(std::string_view text, std::string_view name);
+/// A digest as a column holds it; what is missing at its end is zero.
+Digest digest_of(std::string_view bytes);
 
 std::int64_t repo_id(sqlite::Database& db, std::string_view name);
 std::int64_t name_id(sqlite::Database& db, std::string_view text);

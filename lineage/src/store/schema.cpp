@@ -52,8 +52,9 @@ constexpr std::array append_only = {"meta", "origin", "event", "commits"};
 /// inverse. `image_package` is what was installed into (op 1) or removed from (op 0) an image when
 /// it was made of its `parent`. `image_listing` is what its package database says, as a difference
 /// from the one of `base`, so that the fleet's usual image, one package newer than its parent,
-/// costs a row or two. `vm_span` is the history of a VM without gaps or overlaps: [since, until) on
-/// one host with one image in one state; `until` of the present is `forever`.
+/// costs a row or two. `vm.last_*` is the fact that was applied last, so that one that comes after
+/// it is applied without the others. `vm_span` is the history of a VM without gaps or overlaps:
+/// [since, until) on one host with one image in one state; `until` of the present is `forever`.
 constexpr const char* derived_schema = R"sql(
 CREATE TABLE origin_state(origin INTEGER PRIMARY KEY, events INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE repo(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -206,7 +207,13 @@ CREATE TABLE host_event(
     at INTEGER NOT NULL,
     kind TEXT NOT NULL) STRICT;
 CREATE INDEX host_event_by_host ON host_event(host);
-CREATE TABLE vm(id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL) STRICT;
+CREATE TABLE vm(
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    last_at INTEGER,
+    last_origin INTEGER,
+    last_oseq INTEGER) STRICT;
 CREATE INDEX vm_by_name ON vm(name);
 CREATE TABLE vm_event(
     vm INTEGER NOT NULL,

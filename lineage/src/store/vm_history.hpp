@@ -18,6 +18,7 @@ struct VmSpan {
     std::string release;
     std::uint64_t seq = 0;    ///< the event that began it
     std::uint64_t placed = 0; ///< the event that put this image on this host
+    bool operator==(const VmSpan&) const = default;
 };
 
 /// What two events about one VM cannot both be right about.
