@@ -8,7 +8,9 @@
 #include <set>
 #include <unordered_set>
 
+#include "owners.hpp"
 #include "patterns.hpp"
+#include "references.hpp"
 
 namespace stemma::analyzer {
 
@@ -46,7 +48,12 @@ struct Reading {
 class ContentExtractor {
 public:
     ContentExtractor(Source& source, const SettingsParser& parser, Sink& files, Sink& settings)
-        : source_(source), parser_(parser), files_(files), settings_(settings)
+        : source_(source),
+          parser_(parser),
+          files_(files),
+          settings_(settings),
+          owners_(source, files),
+          references_(source)
     {
         for (const auto& rule : source.definition.files) {
             file_patterns_.emplace_back(rule.paths, rule.exclude);
@@ -140,6 +147,7 @@ private:
                 wish.files.attributes |= rule.attributes;
                 wish.files.hash |= rule.hash;
                 wish.files.size |= rule.size;
+                wish.files.package |= rule.package;
                 wish.files.lines |= rule.lines;
                 wish.files.head = std::max(wish.files.head, rule.head);
             }
@@ -163,6 +171,11 @@ private:
         try {
             if (match.wish.files.attributes) {
                 add_attributes(match);
+            }
+            if (match.wish.files.package && match.info.kind != NodeKind::directory) {
+                if (const auto& owner = owners_.owner_of(match.path); !owner.empty()) {
+                    add_file(match, "package", owner);
+                }
             }
             if (match.info.kind == NodeKind::symlink) {
                 follow_for_settings(match);
@@ -313,7 +326,11 @@ private:
             return; // no text: there is nothing to be parsed, and its hash is among the files
         }
         for (auto& feature : parser_(match.path, content, match.wish.parser)) {
+            auto missing = references_.check(feature);
             settings_.add(std::move(feature));
+            if (missing) {
+                settings_.add(std::move(*missing));
+            }
         }
     }
 
@@ -324,6 +341,8 @@ private:
     std::vector<Patterns> file_patterns_;
     std::vector<Patterns> settings_patterns_;
     std::vector<Match> matches_;
+    Owners owners_;
+    References references_;
     std::unordered_set<std::uint64_t> parsed_inodes_;
     std::uint64_t total_ = 0;
 };

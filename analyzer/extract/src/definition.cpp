@@ -104,7 +104,8 @@ FileRule file_rule_from(const Node& node)
     rule.paths = paths_of(node);
     rule.exclude = excludes_of(node);
     if (const auto collect = node.find("collect")) {
-        const auto words = choices_from(*collect, {"attributes", "hash", "size", "lines"});
+        const auto words =
+            choices_from(*collect, {"attributes", "hash", "size", "lines", "package"});
         const auto has = [&](std::string_view word) {
             return std::find(words.begin(), words.end(), word) != words.end();
         };
@@ -112,6 +113,7 @@ FileRule file_rule_from(const Node& node)
         rule.hash = has("hash");
         rule.size = has("size");
         rule.lines = has("lines");
+        rule.package = has("package");
     }
     if (const auto head = node.find("head")) {
         rule.head = static_cast<std::uint32_t>(head->integer_within(0, 100));

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "rpm.hpp"
 #include "sink.hpp"
 
 namespace stemma::analyzer {
@@ -181,13 +182,26 @@ bool extract_apk(Source& source, Sink& sink)
     return false;
 }
 
-bool note_rpm(Source& source, Sink& sink)
+bool extract_rpm(Source& source, Sink& sink)
 {
     for (const auto* folder : {"/var/lib/rpm", "/usr/lib/sysimage/rpm"}) {
-        for (const auto* name : {"rpmdb.sqlite", "Packages.db", "Packages"}) {
-            const auto path = fmt::format("{}/{}", folder, name);
-            if (source.exists(path)) {
-                sink.miss("rpm databases, which are not read", path);
+        const auto path = fmt::format("{}/rpmdb.sqlite", folder);
+        if (source.exists(path)) {
+            std::vector<Package> packages;
+            for (auto& one : copy_and_read_rpm_database(source, path, sink)) {
+                packages.push_back({.name = std::move(one.name),
+                                    .version = std::move(one.version),
+                                    .arch = std::move(one.arch),
+                                    .state = {},
+                                    .source = std::move(one.source)});
+            }
+            add_all(sink, packages, "rpm", path);
+            return true;
+        }
+        for (const auto* name : {"Packages.db", "Packages"}) {
+            const auto old = fmt::format("{}/{}", folder, name);
+            if (source.exists(old)) {
+                sink.miss("rpm databases of a form older than SQLite, which are not read", old);
                 return true;
             }
         }
@@ -206,7 +220,7 @@ void extract_packages(Source& source, Sink& sink)
         } else if (manager == "apk") {
             any = extract_apk(source, sink) || any;
         } else if (manager == "rpm") {
-            any = note_rpm(source, sink) || any;
+            any = extract_rpm(source, sink) || any;
         }
     }
     if (!any) {

@@ -16,6 +16,7 @@ struct FileRule {
     bool hash = false;                ///< sha256 of regular files
     bool size = false;
     bool lines = false;     ///< number of lines
+    bool package = false;   ///< the package that it came with
     std::uint32_t head = 0; ///< so many first lines, 0..100
 };
 
