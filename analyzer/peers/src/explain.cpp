@@ -76,7 +76,9 @@ PeerModel::explain(const Sample& target, std::string_view setting, const RankOpt
     const Pool& pool = impl_->pool;
     const Canonical canonical(target.names, pool.rules());
     std::vector<Distribution> found;
-    for (NodeId id = 1; id < pool.nodes() && found.size() < 20; ++id) {
+    // Nodes that the pool learned later are in no VM that is compared.
+    const auto known = static_cast<NodeId>(impl_->file_of.size());
+    for (NodeId id = 1; id < known && found.size() < 20; ++id) {
         const Pool::Node& node = pool.node(id);
         if (node.role == NodeRole::kind || pool.node(node.parent).parent == impl_->types ||
             node.parent == impl_->types) {

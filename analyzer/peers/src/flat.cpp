@@ -34,15 +34,11 @@ Entry entry_of(const Judge& judge, NodeId id)
     const Pool& pool = judge.model().pool;
     std::unordered_map<Code, std::size_t> counts;
     std::size_t n = 0;
-    std::size_t at = 0;
-    const auto& exceptions = pool.node(id).exceptions;
+    Walk codes(pool.node(id));
     for (const VmIndex vm : judge.model().live) {
-        while (at < exceptions.size() && exceptions[at].vm < vm) {
-            ++at;
-        }
-        const bool listed = at < exceptions.size() && exceptions[at].vm == vm;
+        const Code code = codes.at(vm);
         if (judge.is_peer(vm)) {
-            ++counts[listed ? exceptions[at].code : pool.node(id).majority];
+            ++counts[code];
             ++n;
         }
     }

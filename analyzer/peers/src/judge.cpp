@@ -11,24 +11,6 @@ namespace {
 constexpr std::size_t max_depth = 3;
 constexpr double enough_gain = 1;
 
-/// Walks two exception lists along with the VMs.
-class Cursor {
-public:
-    explicit Cursor(const Pool::Node& node) : node_(node) {}
-    Code at(VmIndex vm)
-    {
-        while (at_ < node_.exceptions.size() && node_.exceptions[at_].vm < vm) {
-            ++at_;
-        }
-        const bool listed = at_ < node_.exceptions.size() && node_.exceptions[at_].vm == vm;
-        return listed ? node_.exceptions[at_].code : node_.majority;
-    }
-
-private:
-    const Pool::Node& node_;
-    std::size_t at_ = 0;
-};
-
 constexpr std::size_t max_columns = 16;
 constexpr std::size_t max_rows = 13;
 
@@ -76,11 +58,10 @@ double log_of(std::uint32_t number)
     return number < table.size() ? table[number] : std::log(static_cast<double>(number));
 }
 
-/// What the classes of a context tell about the values, in nats, less the price of saying so.
-double description_gain(const Population& population,
-                        const Columns& columns,
-                        const Context& context,
-                        double choices)
+double gain_of(const Population& population,
+               const Columns& columns,
+               const Context& context,
+               double choices)
 {
     std::array<std::array<std::uint32_t, max_columns>, max_rows> table{};
     std::array<std::uint32_t, max_rows> row_sums{};
@@ -113,6 +94,11 @@ double description_gain(const Population& population,
 
 } // namespace
 
+double description_gain(const Population& population, const Context& context, double choices)
+{
+    return gain_of(population, columns_of(population), context, choices);
+}
+
 Judge::Judge(const PeerModel::Impl& model, const Sample& target, const RankOptions& options)
     : model_(model),
       target_(target),
@@ -123,6 +109,53 @@ Judge::Judge(const PeerModel::Impl& model, const Sample& target, const RankOptio
     for (const Observation& observation : target.seen) {
         codes_[observation.node] = observation.code;
     }
+    choose_peers();
+}
+
+void Judge::choose_peers()
+{
+    for (const VmIndex vm : model_.live) {
+        if (is_peer(vm)) {
+            compared_.push_back(vm);
+        }
+    }
+    if (compared_.size() <= many_peers) {
+        return;
+    }
+    std::vector<std::pair<std::size_t, VmIndex>> shared; // contexts that a VM shares, negated
+    for (const VmIndex vm : compared_) {
+        shared.emplace_back(0, vm);
+    }
+    for (const Context& context : model_.contexts) {
+        const std::uint8_t own = class_of_target(context, 0);
+        for (auto& [count, vm] : shared) {
+            count += own == no_class || context.class_of[vm] != own ? 1U : 0U;
+        }
+    }
+    // A quarter evenly spread, so that the fleet as a whole is seen too.
+    const std::size_t stride = shared.size() / (many_peers / 4);
+    for (std::size_t i = 0; i < shared.size(); i += stride) {
+        shared[i].first = 0;
+    }
+    std::nth_element(shared.begin(), shared.begin() + many_peers, shared.end());
+    compared_.clear();
+    for (std::size_t i = 0; i < many_peers; ++i) {
+        compared_.push_back(shared[i].second);
+    }
+    std::sort(compared_.begin(), compared_.end());
+}
+
+bool Judge::agrees_with_its_class(NodeId node) const
+{
+    if (model_.live.size() <= many_peers) {
+        return false; // few enough to be asked one by one
+    }
+    const Split& split = model_.split_of(node);
+    if (split.context == nullptr) {
+        return false;
+    }
+    const std::uint8_t own = class_of_target(*split.context, model_.file_of[node]);
+    return own < split.said_by.size() && split.said_by[own] == target_code(node);
 }
 
 bool Judge::is_peer(VmIndex vm) const
@@ -156,12 +189,9 @@ Population Judge::population(NodeId id, Question question) const
     Population result;
     const Pool::Node& node = model_.pool.node(id);
     const bool always = node.parent == 0 || model_.pool.node(node.parent).role == NodeRole::kind;
-    Cursor own(node);
-    Cursor above(model_.pool.node(node.parent));
-    for (const VmIndex vm : model_.live) {
-        if (!is_peer(vm)) {
-            continue;
-        }
+    Walk own(node);
+    Walk above(model_.pool.node(node.parent));
+    for (const VmIndex vm : compared_) {
         const Code code = own.at(vm);
         if (question == Question::value) {
             if (code != code_absent) {
@@ -208,7 +238,7 @@ void Judge::narrow(NodeId node, Evidence& evidence) const
         const Context* chosen = nullptr;
         std::uint8_t branch = no_class;
         for (const Context& context : model_.contexts) {
-            const double gain = description_gain(population, columns, context, choices);
+            const double gain = gain_of(population, columns, context, choices);
             if (gain > best) {
                 const std::uint8_t own = class_of_target(context, model_.file_of[node]);
                 if (own != no_class) {
@@ -301,7 +331,7 @@ Evidence Judge::judge(NodeId id, Question question) const
     Volatility volatility = question == Question::value ? model_.for_values[node.family]
                                                         : model_.for_presence[node.family];
     if (question == Question::novelty) {
-        volatility = {{0.34, 0.33, 0.33}};
+        volatility = even_volatility;
         const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
         evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
     }
@@ -317,7 +347,7 @@ Evidence Judge::judge_shape(NodeId element) const
     evidence.with = present(element);
     const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
     evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
-    evidence.rarity = rarity({{0.34, 0.33, 0.33}}, evidence.k, evidence.n);
+    evidence.rarity = rarity(even_volatility, evidence.k, evidence.n);
     std::size_t pairs = 0;
     for (const NodeId other : model_.pool.node(node.parent).children) {
         const std::size_t here = present(other);

@@ -30,13 +30,9 @@ std::optional<Partition> partition_of(const Pool& pool, const std::vector<VmInde
     }
     Partition partition;
     partition.classes.reserve(vms.size());
-    std::size_t at = 0;
+    Walk codes(node);
     for (const VmIndex vm : vms) {
-        while (at < node.exceptions.size() && node.exceptions[at].vm < vm) {
-            ++at;
-        }
-        const bool listed = at < node.exceptions.size() && node.exceptions[at].vm == vm;
-        const Code code = listed ? node.exceptions[at].code : node.majority;
+        const Code code = codes.at(vm);
         const auto next = static_cast<std::uint8_t>(partition.sizes.size());
         const auto [found, fresh] = partition.class_of.try_emplace(code, next);
         if (fresh) {
@@ -63,6 +59,17 @@ struct Candidate {
     std::size_t files = 0;
     std::unordered_set<NodeId> seen;
 };
+
+/// Puts all VMs into a context's classes, by what its first support says of them.
+void classify_all(const Pool& pool, const std::vector<VmIndex>& vms, Context& context)
+{
+    const Context::Support& support = context.supports.front();
+    Walk codes(pool.node(support.node));
+    for (const VmIndex vm : vms) {
+        const auto found = support.class_of.find(codes.at(vm));
+        context.class_of[vm] = found == support.class_of.end() ? no_class : found->second;
+    }
+}
 
 } // namespace
 
@@ -140,15 +147,11 @@ void PeerModel::Impl::learn_volatility()
 
 void PeerModel::Impl::learn_contexts()
 {
-    std::vector<VmIndex> vms = live;
-    if (vms.size() > max_context_vms) {
-        const std::size_t stride = vms.size() / max_context_vms + 1;
-        std::vector<VmIndex> some;
-        for (std::size_t i = 0; i < vms.size(); i += stride) {
-            some.push_back(vms[i]);
-        }
-        vms = std::move(some);
+    const std::size_t stride = live.size() / max_context_vms + 1;
+    for (std::size_t i = 0; i < live.size(); i += stride) {
+        sample.push_back(live[i]);
     }
+    const std::vector<VmIndex>& vms = sample;
     if (vms.size() < 8) {
         return;
     }
@@ -193,6 +196,60 @@ void PeerModel::Impl::learn_contexts()
     for (std::size_t i = 0; i < order.size() && i < max_contexts; ++i) {
         contexts.push_back(std::move(order[i]->context));
     }
+    if (sample.size() < live.size()) {
+        for (Context& context : contexts) {
+            classify_all(pool, live, context);
+        }
+    }
+}
+
+const Split& PeerModel::Impl::split_of(NodeId node) const
+{
+    const auto [found, fresh] = splits_.try_emplace(node);
+    if (fresh) {
+        found->second = work_out_split(node);
+    }
+    return found->second;
+}
+
+Split PeerModel::Impl::work_out_split(NodeId id) const
+{
+    constexpr std::size_t enough_vms = 512;
+    const std::size_t stride = live.size() / enough_vms + 1;
+    Population some;
+    for (std::size_t i = 0; i < live.size(); i += stride) {
+        some.vms.push_back(live[i]);
+        some.codes.push_back(pool.code_of(id, live[i]));
+    }
+    Split split;
+    double best = 1;
+    for (const Context& context : contexts) {
+        const double gain = description_gain(some, context, static_cast<double>(contexts.size()));
+        if (gain > best) {
+            best = gain;
+            split.context = &context;
+        }
+    }
+    if (split.context == nullptr) {
+        return split;
+    }
+    std::vector<bool> seen(split.context->classes, false);
+    split.said_by.resize(split.context->classes);
+    Walk codes(pool.node(id));
+    for (const VmIndex vm : live) {
+        const Code code = codes.at(vm);
+        const std::uint8_t own = split.context->class_of[vm];
+        if (own >= split.said_by.size()) {
+            continue;
+        }
+        if (!seen[own]) {
+            seen[own] = true;
+            split.said_by[own] = code;
+        } else if (split.said_by[own] != code) {
+            split.said_by[own].reset();
+        }
+    }
+    return split;
 }
 
 PeerModel::PeerModel(const Pool& pool) : impl_(std::make_unique<Impl>(pool)) {}

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,6 +15,24 @@
 namespace stemma::analyzer {
 
 inline constexpr std::uint8_t no_class = 255;
+
+/// What VMs say of a node, asked in ascending order.
+class Walk {
+public:
+    explicit Walk(const Pool::Node& node) : node_(node) {}
+    Code at(VmIndex vm)
+    {
+        while (at_ < node_.exceptions.size() && node_.exceptions[at_].vm < vm) {
+            ++at_;
+        }
+        const bool listed = at_ < node_.exceptions.size() && node_.exceptions[at_].vm == vm;
+        return listed ? node_.exceptions[at_].code : node_.majority;
+    }
+
+private:
+    const Pool::Node& node_;
+    std::size_t at_ = 0;
+};
 
 /// A way in which the fleet falls into classes, said by at least two files alike: data centre,
 /// role, release. It is known only through the settings that say it.
@@ -28,6 +47,12 @@ struct Context {
     std::vector<Support> supports; ///< of different files; at most 8
 };
 
+/// How a node's answers fall into the classes of the context that tells most about them.
+struct Split {
+    const Context* context = nullptr;         ///< nullptr: none tells enough
+    std::vector<std::optional<Code>> said_by; ///< by class; nullopt: its VMs do not agree
+};
+
 /// What was asked about a node.
 enum class Question {
     value,   ///< the target has it: is its value rare?
@@ -40,6 +65,9 @@ struct Population {
     std::vector<VmIndex> vms;
     std::vector<Code> codes; ///< 0 and 1 for absence and novelty
 };
+
+/// What the classes of a context tell about the values, in nats, less the price of saying so.
+double description_gain(const Population& population, const Context& context, double choices);
 
 struct Evidence {
     std::size_t n = 0;    ///< comparable peers
@@ -61,13 +89,24 @@ struct PeerModel::Impl {
     std::vector<Volatility> for_values;   ///< by family
     std::vector<Volatility> for_presence; ///< by family
     std::vector<Context> contexts;
-    NodeId types = 0;  ///< the subtree of record types
-    NodeId memory = 0; ///< the node of the VMs' memory; 0: unknown
+    std::vector<VmIndex> sample; ///< VMs that contexts are learned from: all, or evenly spread ones
+    NodeId types = 0;            ///< the subtree of record types
+    NodeId memory = 0;           ///< the node of the VMs' memory; 0: unknown
 
     void learn_files();
     void learn_volatility();
     void learn_contexts();
+    /// Worked out at the first question about a node, then kept.
+    const Split& split_of(NodeId node) const;
+
+private:
+    [[nodiscard]] Split work_out_split(NodeId node) const;
+    mutable std::unordered_map<NodeId, Split> splits_;
 };
+
+/// Beside more peers than this a VM is compared with those that share most contexts with it, and
+/// with some that are spread evenly over the rest.
+inline constexpr std::size_t many_peers = 2'000;
 
 /// One ranking: the model, the target and whom to leave out.
 class Judge {
@@ -75,6 +114,9 @@ public:
     Judge(const PeerModel::Impl& model, const Sample& target, const RankOptions& options);
 
     [[nodiscard]] Evidence judge(NodeId node, Question question) const;
+    /// True where, in a large fleet, all VMs of the target's class say the same of this node as the
+    /// target: then there is nothing to be judged. Constant time once the node is known.
+    [[nodiscard]] bool agrees_with_its_class(NodeId node) const;
     /// Is the value that stands for this one among the records of its type rare?
     [[nodiscard]] Evidence judge_shape(NodeId element) const;
 
@@ -92,6 +134,7 @@ public:
 private:
     [[nodiscard]] Population population(NodeId node, Question question) const;
     void narrow(NodeId node, Evidence& evidence) const;
+    void choose_peers();
     [[nodiscard]] std::uint8_t class_of_target(const Context& context, NodeId file) const;
     void count(NodeId node, Question question, Evidence& evidence) const;
     /// Peers that have something below `parent` that at most `common` peers have.
@@ -100,6 +143,7 @@ private:
     const PeerModel::Impl& model_;
     const Sample& target_;
     std::vector<VmIndex> excluded_;
+    std::vector<VmIndex> compared_; ///< ascending
     std::vector<Code> codes_;
     mutable std::unordered_map<std::uint64_t, std::size_t> tails_;
 };

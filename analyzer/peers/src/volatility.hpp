@@ -13,6 +13,9 @@ struct Volatility {
     std::array<double, 3> share = {0.80, 0.15, 0.05};
 };
 
+/// Where nothing is known of the family.
+inline constexpr Volatility even_volatility = {{0.34, 0.33, 0.33}};
+
 /// (k, N) → how many settings were seen with it.
 using TailCounts = std::map<std::pair<std::uint32_t, std::uint32_t>, double>;
 

@@ -1,4 +1,5 @@
 #include "stemma/analyzer/canonical.hpp"
+#include "stemma/analyzer/key.hpp"
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
@@ -8,15 +9,13 @@ namespace stemma::analyzer {
 
 namespace {
 
-constexpr std::string_view mark = "\xE2\x88\x8B";
-
 /// The text of an element: "∋ngi01" or "address∋10.0.0.1/24".
 std::string_view element_of(const Feature& feature)
 {
-    const auto at = std::string_view(feature.attribute).find(mark);
+    const auto at = std::string_view(feature.attribute).find(element_mark);
     return at == std::string_view::npos
                ? std::string_view(feature.value)
-               : std::string_view(feature.attribute).substr(at + mark.size());
+               : std::string_view(feature.attribute).substr(at + element_mark.size());
 }
 
 bool is_address(std::string_view text)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "reading_cache.hpp"
+
 namespace stemma::analyzer {
 
 StringId StringTable::intern(std::string_view text)
@@ -15,23 +17,29 @@ StringId StringTable::intern(std::string_view text)
     return id;
 }
 
-Pool::Pool(const std::vector<CanonicalRule>* rules) : rules_(rules)
+Pool::Pool(const std::vector<CanonicalRule>* rules)
+    : rules_(rules), cache_(std::make_unique<ReadingCache>())
 {
     strings_.intern("");
     nodes_.emplace_back();
+    family_for(""); // 0 says that a node has no family yet
 }
+
+Pool::~Pool() = default;
 
 NodeId Pool::child(NodeId parent, NodeRole role, std::string_view name)
 {
     const StringId id = strings_.intern(name);
     const std::uint64_t key = (static_cast<std::uint64_t>(parent) << 32U) | id;
-    auto& same = lookup_[key];
-    for (const NodeId node : same) {
+    const auto made = static_cast<NodeId>(nodes_.size());
+    const auto [first, fresh] = lookup_.try_emplace(key, made);
+    NodeId last = 0;
+    for (NodeId node = fresh ? 0 : first->second; node != 0; node = nodes_[node].twin) {
         if (nodes_[node].role == role) {
             return node;
         }
+        last = node;
     }
-    const auto made = static_cast<NodeId>(nodes_.size());
     Node node;
     node.parent = parent;
     node.name = id;
@@ -39,7 +47,9 @@ NodeId Pool::child(NodeId parent, NodeRole role, std::string_view name)
     node.operational = nodes_[parent].operational;
     nodes_.push_back(std::move(node));
     nodes_[parent].children.push_back(made);
-    same.push_back(made);
+    if (last != 0) {
+        nodes_[last].twin = made;
+    }
     return made;
 }
 
@@ -81,40 +91,30 @@ Code Pool::code_of(NodeId id, VmIndex vm) const
     return at != node.exceptions.end() && at->vm == vm ? at->code : node.majority;
 }
 
+std::size_t Pool::count(NodeId id, Code code) const
+{
+    const Node& node = nodes_[id];
+    if (code == node.majority) {
+        return live_ - node.exceptions.size();
+    }
+    return code < node.counts.size() ? node.counts[code] : 0;
+}
+
 std::size_t Pool::present(NodeId id) const
 {
-    if (id == 0) {
-        return live_;
-    }
-    const Node& node = nodes_[id];
-    if (node.majority == code_absent) {
-        return node.exceptions.size();
-    }
-    std::size_t lacking = 0;
-    for (const Exception& exception : node.exceptions) {
-        lacking += exception.code == code_absent ? 1U : 0U;
-    }
-    return live_ - lacking;
+    return id == 0 ? live_ : live_ - count(id, code_absent);
 }
 
 std::vector<std::pair<Code, std::size_t>> Pool::counts(NodeId id) const
 {
     std::vector<std::pair<Code, std::size_t>> result;
     const Node& node = nodes_[id];
-    std::unordered_map<Code, std::size_t> where;
-    if (node.majority != code_absent && live_ > node.exceptions.size()) {
-        where.emplace(node.majority, 0);
-        result.emplace_back(node.majority, live_ - node.exceptions.size());
-    }
-    for (const Exception& exception : node.exceptions) {
-        if (exception.code == code_absent) {
-            continue;
+    const auto codes = static_cast<Code>(
+        std::max<std::size_t>(node.counts.size(), std::size_t{node.majority} + 1));
+    for (Code code = code_present; code < codes; ++code) {
+        if (const std::size_t here = count(id, code); here > 0) {
+            result.emplace_back(code, here);
         }
-        const auto [found, fresh] = where.try_emplace(exception.code, result.size());
-        if (fresh) {
-            result.emplace_back(exception.code, 0);
-        }
-        ++result[found->second].second;
     }
     return result;
 }
@@ -127,58 +127,92 @@ std::string_view Pool::value_text(NodeId id, Code code) const
     return strings_.text(nodes_[id].values[code - first_value_code]);
 }
 
+namespace {
+
+bool is_before(const Pool::Exception& exception, VmIndex vm)
+{
+    return exception.vm < vm;
+}
+
+void add_one(Pool::Node& node, Code code)
+{
+    if (code >= node.counts.size()) {
+        node.counts.resize(std::size_t{code} + 1);
+    }
+    ++node.counts[code];
+}
+
+/// Grows by an eighth: most nodes of a large fleet would leave half of the usual room empty.
+void insert_tight(std::vector<Pool::Exception>& list,
+                  std::vector<Pool::Exception>::iterator at,
+                  Pool::Exception exception)
+{
+    const auto index = at - list.begin();
+    if (list.size() == list.capacity()) {
+        list.reserve(list.size() + list.size() / 8 + 2);
+    }
+    list.insert(list.begin() + index, exception);
+}
+
+} // namespace
+
 void Pool::put(NodeId id, VmIndex vm, Code code)
 {
     Node& node = nodes_[id];
-    auto at = std::lower_bound(node.exceptions.begin(),
-                               node.exceptions.end(),
-                               vm,
-                               [](const Exception& e, VmIndex v) { return e.vm < v; });
-    if (at != node.exceptions.end() && at->vm == vm) {
-        if (code == node.majority) {
-            node.exceptions.erase(at);
-        } else {
-            at->code = code;
-        }
-    } else if (code != node.majority) {
-        node.exceptions.insert(at, {vm, code});
+    auto at = node.exceptions.end();
+    if (!node.exceptions.empty() && node.exceptions.back().vm >= vm) {
+        at = std::lower_bound(node.exceptions.begin(), node.exceptions.end(), vm, is_before);
+    }
+    const bool listed = at != node.exceptions.end() && at->vm == vm;
+    if ((listed ? at->code : node.majority) == code) {
+        return;
+    }
+    if (listed) {
+        --node.counts[at->code];
+    }
+    if (code == node.majority) {
+        node.exceptions.erase(at);
+        return;
+    }
+    add_one(node, code);
+    if (listed) {
+        at->code = code;
+    } else {
+        insert_tight(node.exceptions, at, {vm, code});
     }
 }
 
 void Pool::drop(NodeId id, VmIndex vm)
 {
     Node& node = nodes_[id];
-    const auto at = std::lower_bound(node.exceptions.begin(),
-                                     node.exceptions.end(),
-                                     vm,
-                                     [](const Exception& e, VmIndex v) { return e.vm < v; });
+    const auto at = std::lower_bound(node.exceptions.begin(), node.exceptions.end(), vm, is_before);
     if (at != node.exceptions.end() && at->vm == vm) {
+        --node.counts[at->code];
         node.exceptions.erase(at);
     }
 }
 
-/// Chooses the most common code anew where the exceptions have become the larger part.
-void Pool::rebase(NodeId id)
+/// Chooses the most common code anew where another one has clearly become that. In small fleets
+/// "clearly" is by one VM; in large ones by an eighth of all, so that two codes that are about
+/// equally common do not change places with every VM that comes.
+void Pool::rebase_if_needed(NodeId id)
 {
-    Node& node = nodes_[id];
+    const Node& node = nodes_[id];
     if (node.exceptions.size() * 2 <= live_) {
         return;
     }
-    std::unordered_map<Code, std::size_t> where;
-    Code best = node.majority;
-    std::size_t most = live_ - node.exceptions.size();
-    for (const Exception& exception : node.exceptions) {
-        const std::size_t count = ++where[exception.code];
-        if (count > most) {
-            most = count;
-            best = exception.code;
-        }
+    const std::size_t now = live_ - node.exceptions.size() + live_ / 8;
+    const auto best = std::max_element(node.counts.begin(), node.counts.end());
+    if (best != node.counts.end() && *best > now) {
+        rebase(id, static_cast<Code>(best - node.counts.begin()));
     }
-    if (best == node.majority) {
-        return;
-    }
+}
+
+void Pool::rebase(NodeId id, Code best)
+{
+    Node& node = nodes_[id];
     std::vector<Exception> fresh;
-    fresh.reserve(live_ - most);
+    fresh.reserve(live_ - node.counts[best]);
     std::size_t at = 0;
     for (VmIndex vm = 0; vm < alive_.size(); ++vm) {
         const bool listed = at < node.exceptions.size() && node.exceptions[at].vm == vm;
@@ -188,35 +222,61 @@ void Pool::rebase(NodeId id)
             fresh.push_back({vm, code});
         }
     }
+    const std::size_t before = live_ - node.exceptions.size();
+    if (node.majority >= node.counts.size()) {
+        node.counts.resize(std::size_t{node.majority} + 1);
+    }
+    node.counts[node.majority] = static_cast<std::uint32_t>(before);
+    node.counts[best] = 0;
+    const auto place = std::lower_bound(common_.begin(), common_.end(), id);
+    if (node.majority == code_absent) {
+        common_.insert(place, id);
+    } else if (best == code_absent) {
+        common_.erase(place);
+    }
     node.majority = best;
     node.exceptions = std::move(fresh);
 }
 
+VmIndex Pool::free_index()
+{
+    if (free_.empty()) {
+        names_.emplace_back();
+        alive_.push_back(true);
+        return static_cast<VmIndex>(names_.size() - 1);
+    }
+    const VmIndex vm = free_.back();
+    free_.pop_back();
+    alive_[vm] = true;
+    return vm;
+}
+
 VmIndex Pool::add(const Sample& sample)
 {
-    VmIndex vm = 0;
-    if (free_.empty()) {
-        vm = static_cast<VmIndex>(names_.size());
-        names_.push_back(sample.name);
-        alive_.push_back(true);
-    } else {
-        vm = free_.back();
-        free_.pop_back();
-        names_[vm] = sample.name;
-        alive_[vm] = true;
-    }
+    const VmIndex vm = free_index();
+    names_[vm] = sample.name;
     ++live_;
-    // `seen` is sorted by node, so one pass over all nodes finds what this VM lacks too.
+    // Two sorted lists side by side: what it has, and what most have.
+    std::vector<NodeId> changed;
     std::size_t at = 0;
-    for (NodeId id = 1; id < nodes_.size(); ++id) {
-        Code code = code_absent;
-        if (at < sample.seen.size() && sample.seen[at].node == id) {
-            code = sample.seen[at++].code;
-        }
+    const auto note = [&](NodeId id, Code code) {
         if (code != nodes_[id].majority) {
             put(id, vm, code);
-            rebase(id);
+            changed.push_back(id);
         }
+    };
+    for (const Observation& seen : sample.seen) {
+        for (; at < common_.size() && common_[at] < seen.node; ++at) {
+            note(common_[at], code_absent);
+        }
+        at += at < common_.size() && common_[at] == seen.node ? 1U : 0U;
+        note(seen.node, seen.code);
+    }
+    for (; at < common_.size(); ++at) {
+        note(common_[at], code_absent);
+    }
+    for (const NodeId id : changed) {
+        rebase_if_needed(id);
     }
     return vm;
 }
@@ -231,9 +291,9 @@ void Pool::remove(VmIndex vm)
     free_.push_back(vm);
     --live_;
     for (NodeId id = 1; id < nodes_.size(); ++id) {
-        drop(id, vm);
         if (!nodes_[id].exceptions.empty()) {
-            rebase(id);
+            drop(id, vm);
+            rebase_if_needed(id);
         }
     }
 }
@@ -250,7 +310,7 @@ void Pool::replace(VmIndex vm, const Sample& sample)
         const bool plain = nodes_[id].exceptions.empty() && code == nodes_[id].majority;
         if (!plain) {
             put(id, vm, code);
-            rebase(id);
+            rebase_if_needed(id);
         }
     }
 }
@@ -295,12 +355,13 @@ std::size_t Pool::bytes() const
     for (const Node& node : nodes_) {
         total += sizeof node + node.exceptions.capacity() * sizeof(Exception) +
                  node.values.capacity() * sizeof(StringId) +
+                 node.counts.capacity() * sizeof(std::uint32_t) +
                  node.children.capacity() * sizeof(NodeId);
     }
     for (StringId id = 0; id < strings_.size(); ++id) {
         total += 64 + strings_.text(id).size();
     }
-    return total + lookup_.size() * 56 + codes_.size() * 40;
+    return total + lookup_.size() * 40 + codes_.size() * 40;
 }
 
 } // namespace stemma::analyzer

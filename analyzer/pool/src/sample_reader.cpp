@@ -41,13 +41,13 @@ SampleReader::SampleReader(Pool& pool, const FeatureSet& features, bool with_det
 {
     sample_.names = OwnNames::of(features);
     canonical_ = std::make_unique<Canonical>(sample_.names, pool.rules_);
+    needles_ = std::make_unique<OwnNeedles>(canonical_->replacements());
     files_ = pool_.child(0, NodeRole::kind, "files");
     types_ = pool_.child(0, NodeRole::kind, "types");
 }
 
-Sample SampleReader::read(std::string name)
+void SampleReader::survey()
 {
-    sample_.name = std::move(name);
     const std::string* last = nullptr;
     for (const Feature& feature : features_.features) {
         if (feature.kind == "setting" && (last == nullptr || *last != feature.file)) {
@@ -61,153 +61,193 @@ Sample SampleReader::read(std::string name)
             links_.insert(feature.identity);
         }
     }
-    for (const Feature& feature : features_.features) {
-        if (is_repetition(feature) ||
-            (feature.kind == "setting" && !links_.empty() && links_.contains(feature.file))) {
-            continue;
+}
+
+bool SampleReader::is_said_elsewhere(const Feature& feature)
+{
+    if (feature.kind == "setting") {
+        if (links_.empty()) {
+            return false;
         }
-        if (feature.kind == "file") {
-            take_file(feature);
-        } else if (!feature.file.empty() && feature.kind != "unit" && feature.kind != "package" &&
-                   feature.kind != "system") {
-            take_setting(feature);
-        } else {
-            take_other(feature);
+        if (feature.file != last_file_) { // settings of one file follow each other
+            last_file_ = feature.file;
+            last_is_link_ = links_.contains(feature.file);
+        }
+        return last_is_link_;
+    }
+    if (feature.kind == "file") {
+        return feature.attribute == "sha256" && parsed_.contains(feature.identity);
+    }
+    return is_repetition(feature);
+}
+
+Sample SampleReader::read(std::string name)
+{
+    sample_.name = std::move(name);
+    sample_.seen.reserve(features_.features.size() + features_.features.size() / 4);
+    survey();
+    for (const Feature& feature : features_.features) {
+        if (!is_said_elsewhere(feature)) {
+            see(reading_of(feature), feature);
         }
     }
     finish();
     return std::move(sample_);
 }
 
-void SampleReader::take_file(const Feature& feature)
+Reading SampleReader::reading_of(const Feature& feature)
 {
-    if (feature.attribute == "sha256" && parsed_.contains(feature.identity)) {
-        return; // its settings say it better
+    const std::uint64_t key = hash_of(feature);
+    ReadingCache::Entry* entry = &pool_.cache_->at(key);
+    if (entry->trigrams == ReadingCache::Trigrams{}) {
+        entry->trigrams = trigrams_of(feature);
+        entry->of_disks = feature.value.find("UUID=") != std::string::npos ||
+                          feature.attribute.find("UUID=") != std::string::npos;
     }
+    if (entry->of_disks) {
+        return work_out(feature);
+    }
+    if (const auto signature = needles_->signature(feature, entry->trigrams); signature != 0) {
+        entry = &pool_.cache_->at(key ^ signature);
+    }
+    if (!entry->known) {
+        entry->reading = work_out(feature);
+        entry->known = true;
+    }
+    return entry->reading;
+}
+
+Reading SampleReader::work_out(const Feature& feature)
+{
+    if (feature.kind == "file") {
+        return file_reading(feature);
+    }
+    const bool in_file = !feature.file.empty() && feature.kind != "unit" &&
+                         feature.kind != "package" && feature.kind != "system";
+    return in_file ? setting_reading(feature) : other_reading(feature);
+}
+
+Reading SampleReader::file_reading(const Feature& feature)
+{
     const NodeId file = path_node(feature.identity);
     if (feature.attribute == "kind") {
-        return;
+        return {.parent = file};
     }
     const NodeId node = pool_.child(file, NodeRole::attribute, feature.attribute);
-    Pool::Node& made = pool_.nodes_[node];
-    if (made.family == 0) {
+    if (pool_.nodes_[node].family == 0) {
         const auto parts = split(feature.identity, '/');
-        made.family = pool_.family_for("attr:" + feature.attribute + ":" +
-                                       std::string(parts.size() > 1 ? parts[1] : ""));
+        std::string family = "attr:" + feature.attribute + ":";
+        adopt(node, family.append(parts.size() > 1 ? parts[1] : ""));
     }
-    std::string value =
+    const std::string value =
         feature.attribute == "sha256" ? feature.value : canonical_->name(feature.value);
     const std::string& general = general_path(feature.identity);
     const bool one_of_many = general != feature.identity && feature.attribute != "sha256" &&
                              feature.attribute != "target" && are_alike(general);
-    see(node,
-        pool_.code_for(node, value),
-        one_of_many ? shape(general + ":" + feature.attribute,
-                            without_self(value, instance_name(feature.identity, {})))
-                    : 0,
-        feature);
+    const Code code = pool_.code_for(node, value);
+    const NodeId same = one_of_many
+                            ? shape(general + ":" + feature.attribute,
+                                    without_self(value, instance_name(feature.identity, {})))
+                            : 0;
+    return {node, file, code, same};
 }
 
-void SampleReader::take_setting(const Feature& feature)
+Reading SampleReader::setting_reading(const Feature& feature)
 {
-    std::string key;
+    Place place;
     if (feature.identity.starts_with(feature.file)) {
-        key = feature.identity.size() > feature.file.size() + 1
-                  ? feature.identity.substr(feature.file.size() + 1) + "/"
-                  : std::string();
+        if (feature.identity.size() > feature.file.size() + 1) {
+            place.key.append(feature.identity, feature.file.size() + 1).append("/");
+        }
     } else if (!feature.identity.empty()) {
-        key = "[" + feature.identity + "]/";
+        place.key.append("[").append(feature.identity).append("]/");
     }
-    key += feature.attribute;
-    NodeId parent = path_node(feature.file);
-    const auto segments = key_segments(key);
-    std::string identity;
+    place.key += feature.attribute;
+    place.parent = path_node(feature.file);
+    const auto segments = key_segments(place.key);
     for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
         const std::string segment = canonical_->name(segments[i]);
-        parent = pool_.child(parent, NodeRole::record, segment);
-        if (pool_.nodes_[parent].family == 0) {
-            pool_.nodes_[parent].family = pool_.family_for(general_path(feature.file) + ":" +
-                                                           segment.substr(0, segment.find('[')));
+        place.parent = pool_.child(place.parent, NodeRole::record, segment);
+        if (pool_.nodes_[place.parent].family == 0) {
+            std::string family = general_path(feature.file);
+            adopt(place.parent, family.append(":").append(segment, 0, segment.find('[')));
         }
-        see(parent, code_present, 0, feature, true);
         const auto open = segments[i].find('[');
         if (open != std::string_view::npos && segments[i].size() > open + 2) {
-            identity = segments[i].substr(open + 1, segments[i].size() - open - 2);
+            place.identity = segments[i].substr(open + 1, segments[i].size() - open - 2);
         }
     }
-    take_leaf(feature, parent, segments.back(), identity, key);
+    place.leaf = segments.back();
+    return leaf_reading(feature, place);
 }
 
-void SampleReader::take_leaf(const Feature& feature,
-                             NodeId parent,
-                             std::string_view leaf,
-                             const std::string& identity,
-                             const std::string& key)
+Reading SampleReader::leaf_reading(const Feature& feature, const Place& place)
 {
     const std::string& general = general_path(feature.file);
-    const bool one_of_many = (general != feature.file || !identity.empty()) && are_alike(general);
-    const std::string self = one_of_many ? instance_name(feature.file, identity) : std::string();
-    const std::string setting = pool_.rules_ == nullptr ? std::string() : feature.file + ":" + key;
-    const auto at = leaf.find(element_mark);
-    if (at != std::string_view::npos) {
-        const auto text = canonical_->value(setting, leaf.substr(at + element_mark.size()));
-        if (!text) {
-            return;
-        }
-        const NodeId list = pool_.child(parent, NodeRole::list, leaf.substr(0, at));
-        adopt(list, general);
-        see(list, code_present, 0, feature, true);
-        const NodeId element = pool_.child(list, NodeRole::element, *text);
-        adopt(element, general);
-        see(element,
-            code_present,
-            one_of_many ? shape(general + ":" + general_key(key.substr(0, key.find(element_mark))),
-                                without_self(*text, self))
-                        : 0,
-            feature);
-        return;
+    const bool one_of_many =
+        (general != feature.file || !place.identity.empty()) && are_alike(general);
+    const std::string self =
+        one_of_many ? instance_name(feature.file, place.identity) : std::string();
+    std::string setting;
+    if (pool_.rules_ != nullptr) {
+        setting.append(feature.file).append(":").append(place.key);
     }
-    const auto value = canonical_->value(setting, feature.value);
-    if (!value) {
-        return;
+    const auto at = place.leaf.find(element_mark);
+    const bool is_element = at != std::string_view::npos;
+    const auto text = canonical_->value(
+        setting, is_element ? place.leaf.substr(at + element_mark.size()) : feature.value);
+    if (!text) {
+        return {.parent = place.parent};
     }
-    const NodeId node = pool_.child(parent, NodeRole::setting, leaf);
-    adopt(node, general);
-    see(node,
-        pool_.code_for(node, *value),
-        one_of_many ? shape(general + ":" + general_key(key), without_self(*value, self)) : 0,
-        feature);
+    const std::string_view key =
+        std::string_view(place.key).substr(0, place.key.find(element_mark));
+    Reading reading;
+    if (is_element) {
+        reading.parent = pool_.child(place.parent, NodeRole::list, place.leaf.substr(0, at));
+        adopt(reading.parent, general);
+        reading.leaf = pool_.child(reading.parent, NodeRole::element, *text);
+        reading.code = code_present;
+    } else {
+        reading.parent = place.parent;
+        reading.leaf = pool_.child(place.parent, NodeRole::setting, place.leaf);
+        reading.code = pool_.code_for(reading.leaf, *text);
+    }
+    adopt(reading.leaf, general);
+    if (one_of_many) {
+        reading.shape = shape(general + ":" + general_key(key), without_self(*text, self));
+    }
+    return reading;
 }
 
-void SampleReader::take_other(const Feature& feature)
+Reading SampleReader::other_reading(const Feature& feature)
 {
     const NodeId kind = pool_.child(0, NodeRole::kind, feature.kind);
-    see(kind, code_present, 0, feature, true);
-    NodeId parent = kind;
+    Reading reading;
+    reading.parent = kind;
     if (!feature.identity.empty()) {
-        parent = pool_.child(kind, NodeRole::record, canonical_->name(feature.identity));
-        pool_.nodes_[parent].family = pool_.family_for("record:" + feature.kind);
-        see(parent, code_present, 0, feature, true);
+        reading.parent = pool_.child(kind, NodeRole::record, canonical_->name(feature.identity));
+        adopt(reading.parent, "record:" + feature.kind);
     }
     const auto at = feature.attribute.find(element_mark);
     if (at != std::string::npos) {
-        const NodeId list = pool_.child(parent, NodeRole::list, feature.attribute.substr(0, at));
-        see(list, code_present, 0, feature, true);
-        const NodeId element =
-            pool_.child(list,
-                        NodeRole::element,
-                        canonical_->name(feature.attribute.substr(at + element_mark.size())));
-        pool_.nodes_[element].family = pool_.family_for("kind:" + feature.kind);
-        see(element, code_present, 0, feature);
-        return;
+        reading.parent =
+            pool_.child(reading.parent, NodeRole::list, feature.attribute.substr(0, at));
+        reading.leaf = pool_.child(
+            reading.parent,
+            NodeRole::element,
+            canonical_->name(std::string_view(feature.attribute).substr(at + element_mark.size())));
+        adopt(reading.leaf, "kind:" + feature.kind);
+        reading.code = code_present;
+        return reading;
     }
-    const auto value = canonical_->value(feature.kind + ":" + feature.attribute, feature.value);
-    if (!value) {
-        return;
+    const std::string setting = feature.kind + ":" + feature.attribute;
+    const auto value = canonical_->value(setting, feature.value);
+    if (value) {
+        reading.leaf = pool_.child(reading.parent, NodeRole::setting, feature.attribute);
+        adopt(reading.leaf, "kind:" + setting);
+        reading.code = pool_.code_for(reading.leaf, *value);
     }
-    const NodeId node = pool_.child(parent, NodeRole::setting, feature.attribute);
-    pool_.nodes_[node].family = pool_.family_for("kind:" + feature.kind + ":" + feature.attribute);
-    see(node, pool_.code_for(node, *value), 0, feature);
+    return reading;
 }
 
 void SampleReader::adopt(NodeId node, const std::string& family)
@@ -225,7 +265,6 @@ NodeId SampleReader::path_node(const std::string& path)
     last_path_ = path;
     const std::string general = canonical_->name(path);
     NodeId node = files_;
-    mark_present(files_);
     std::string so_far;
     for (const std::string_view part : split(general, '/')) {
         if (part.empty()) {
@@ -233,13 +272,11 @@ NodeId SampleReader::path_node(const std::string& path)
         }
         node = pool_.child(node, NodeRole::path, part);
         so_far.append("/").append(part);
-        Pool::Node& made = pool_.nodes_[node];
-        if (made.family == 0) {
-            made.family =
-                pool_.family_for("path:" + general_path_of(so_far.substr(0, so_far.rfind('/'))));
+        if (pool_.nodes_[node].family == 0) {
+            adopt(node, "path:" + general_path_of(so_far.substr(0, so_far.rfind('/'))));
+            Pool::Node& made = pool_.nodes_[node];
             made.operational = made.operational || operational_reason(so_far) != nullptr;
         }
-        mark_present(node);
     }
     last_node_ = node;
     return node;
@@ -261,44 +298,43 @@ const std::string& SampleReader::general_path(const std::string& path)
 NodeId SampleReader::shape(const std::string& name, const std::string& value)
 {
     const NodeId list = pool_.child(types_, NodeRole::shape, name);
-    mark_present(types_);
-    mark_present(list);
     const NodeId element = pool_.child(list, NodeRole::element, value);
     adopt(list, name);
     adopt(element, name);
-    mark_present(element);
     return element;
 }
 
-void SampleReader::mark_present(NodeId node)
+bool SampleReader::note(NodeId node, Code code, NodeId shape_element)
 {
     if (node >= marks_.size()) {
         marks_.resize(std::max<std::size_t>(pool_.nodes_.size(), node + 1), false);
     }
     if (marks_[node]) {
-        return;
-    }
-    marks_[node] = true;
-    sample_.seen.push_back({node, code_present, 0});
-    if (with_details_) {
-        sample_.details.push_back({"", last_path_, 0});
-    }
-}
-
-void SampleReader::see(
-    NodeId node, Code code, NodeId shape_element, const Feature& feature, bool inner)
-{
-    if (node >= marks_.size()) {
-        marks_.resize(std::max<std::size_t>(pool_.nodes_.size(), node + 1), false);
-    }
-    if (marks_[node]) {
-        return;
+        return false;
     }
     marks_[node] = true;
     sample_.seen.push_back({node, code, shape_element});
-    if (with_details_) {
-        sample_.details.push_back(
-            {inner ? std::string() : feature.value, feature.file, feature.line});
+    return true;
+}
+
+void SampleReader::see_inner(NodeId node, const Feature& feature)
+{
+    for (; node != 0 && note(node, code_present, 0); node = pool_.nodes_[node].parent) {
+        if (with_details_) {
+            const bool in_file = pool_.nodes_[node].role != NodeRole::path;
+            sample_.details.push_back({"", feature.file, in_file ? feature.line : 0});
+        }
+    }
+}
+
+void SampleReader::see(const Reading& reading, const Feature& feature)
+{
+    see_inner(reading.parent, feature);
+    if (reading.leaf != 0 && note(reading.leaf, reading.code, reading.shape) && with_details_) {
+        sample_.details.push_back({feature.value, feature.file, feature.line});
+    }
+    if (reading.shape != 0) {
+        see_inner(reading.shape, feature);
     }
 }
 

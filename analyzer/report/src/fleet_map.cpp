@@ -1,6 +1,10 @@
+#include "stemma/analyzer/cluster.hpp"
+#include "stemma/analyzer/matrix.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "page.hpp"
 
@@ -10,14 +14,14 @@ namespace {
 
 constexpr std::size_t max_points = 400;
 
-using Matrix = std::vector<std::vector<double>>;
+using Table = std::vector<std::vector<double>>;
 
 /// Settings in which two VMs differ, the target last; the square root keeps large upgrades from
 /// pressing all others into one point.
-Matrix distances(const Pool& pool, const std::vector<VmIndex>& vms, const Sample& target)
+Table pairwise(const Pool& pool, const std::vector<VmIndex>& vms, const Sample& target)
 {
     const std::size_t n = vms.size() + 1;
-    Matrix matrix(n, std::vector<double>(n, 0));
+    Table matrix(n, std::vector<double>(n, 0));
     std::vector<Code> own(pool.nodes(), code_absent);
     for (const Observation& observation : target.seen) {
         own[observation.node] = observation.code;
@@ -57,10 +61,10 @@ Matrix distances(const Pool& pool, const std::vector<VmIndex>& vms, const Sample
 }
 
 /// −½ J D² J: what principal coordinates are the eigenvectors of.
-Matrix centred(const Matrix& distance)
+Table centred(const Table& distance)
 {
     const std::size_t n = distance.size();
-    Matrix result(n, std::vector<double>(n, 0));
+    Table result(n, std::vector<double>(n, 0));
     std::vector<double> mean(n, 0);
     double all = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -78,7 +82,7 @@ Matrix centred(const Matrix& distance)
 }
 
 /// The strongest eigenvector, scaled by the root of its value; taken out of the matrix.
-std::vector<double> take_axis(Matrix& matrix)
+std::vector<double> take_axis(Table& matrix)
 {
     const std::size_t n = matrix.size();
     std::vector<double> axis(n);
@@ -127,9 +131,37 @@ std::vector<double> within_unit(const std::vector<double>& axis)
     return result;
 }
 
+/// Groups of VMs that are configured alike, as a legend and by name of the VM.
+void add_groups(const Pool& pool, FleetMap& map)
+{
+    if (pool.live() < 4 || pool.live() > max_points) {
+        return;
+    }
+    const Matrix matrix = matrix_of(pool, {.operational = false, .constant = false});
+    std::map<std::string, std::size_t, std::less<>> group_of;
+    for (const Cluster& group : cluster(matrix, std::nullopt).clusters) {
+        std::string label = "no setting in common that others lack";
+        if (!group.defining.empty()) {
+            const Defining& first = group.defining.front();
+            label = first.feature;
+            label += !first.value                ? " not there"
+                     : *first.value == "present" ? std::string()
+                                                 : " = " + *first.value;
+        }
+        map.groups.push_back({std::move(label), group.members.size()});
+        for (const std::size_t row : group.members) {
+            group_of[matrix.vms[row]] = map.groups.size();
+        }
+    }
+    for (MapPoint& point : map.points) {
+        const auto found = group_of.find(point.name);
+        point.group = found == group_of.end() || point.target ? 0 : found->second;
+    }
+}
+
 } // namespace
 
-std::vector<MapPoint> fleet_map(const Pool& pool, const Sample& target, std::string_view name)
+FleetMap fleet_map(const Pool& pool, const Sample& target, std::string_view name)
 {
     std::vector<VmIndex> vms;
     for (VmIndex vm = 0; vm < pool.end() && vms.size() < max_points; ++vm) {
@@ -137,15 +169,16 @@ std::vector<MapPoint> fleet_map(const Pool& pool, const Sample& target, std::str
             vms.push_back(vm);
         }
     }
-    Matrix matrix = centred(distances(pool, vms, target));
+    Table matrix = centred(pairwise(pool, vms, target));
     const auto x = within_unit(take_axis(matrix));
     const auto y = within_unit(take_axis(matrix));
-    std::vector<MapPoint> points;
+    FleetMap map;
     for (std::size_t i = 0; i < vms.size(); ++i) {
-        points.push_back({pool.name_of(vms[i]), x[i], y[i], false});
+        map.points.push_back({pool.name_of(vms[i]), x[i], y[i], false, 0});
     }
-    points.push_back({std::string(name), x.back(), y.back(), true});
-    return points;
+    map.points.push_back({std::string(name), x.back(), y.back(), true, 0});
+    add_groups(pool, map);
+    return map;
 }
 
 } // namespace stemma::analyzer

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "page.hpp"
 
 namespace stemma::analyzer {
@@ -9,96 +12,177 @@ namespace stemma::analyzer {
 namespace {
 
 constexpr std::size_t max_cards = 50;
+constexpr std::size_t max_noise = 100;
 
-constexpr std::string_view head = R"(<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-:root{--ink:#1c2733;--soft:#5b6b7b;--line:#dde3e9;--paper:#fff;--ground:#f4f6f8}
-@media (prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa8b5;--line:#33404d;--paper:#1d2630;--ground:#151c24}}
-body{margin:0 auto;max-width:860px;padding:24px;font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
-h1{font-size:22px;margin:0 0 4px}h2{font-size:16px;margin:28px 0 8px}
-p{margin:4px 0}.soft{color:var(--soft)}
-.numbers{display:flex;gap:28px;margin:16px 0}.numbers b{display:block;font-size:24px}
-.card{background:var(--paper);border:1px solid var(--line);border-radius:8px;padding:14px 16px;margin:10px 0}
-.card h3{margin:0;font:600 15px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
-.place{font:13px ui-monospace,monospace;color:var(--soft);overflow-wrap:anywhere}
-.values{display:grid;grid-template-columns:max-content 1fr;gap:2px 12px;margin:8px 0;font:13px ui-monospace,monospace;overflow-wrap:anywhere}
-.here{color:#d64545}.there{color:#3d8b4f}
-svg text{font:11px system-ui,sans-serif;fill:var(--ink)}svg.strip{width:100%;height:34px}
-svg.map{width:100%;background:var(--paper);border:1px solid var(--line);border-radius:8px}
-circle.peer{fill:#4c78a8;fill-opacity:.65}circle.target{fill:#d64545}
-.noise{opacity:.6}
-</style>
-)";
+/// Two values with what they do not share at their beginning and end emphasised.
+std::pair<std::string, std::string> contrasted(std::string_view here, std::string_view there)
+{
+    const std::size_t shorter = std::min(here.size(), there.size());
+    const auto continues = [](char byte) {
+        return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+    };
+    std::size_t front = 0;
+    while (front < shorter && here[front] == there[front]) {
+        ++front;
+    }
+    std::size_t back = 0;
+    while (back < shorter - front &&
+           here[here.size() - 1 - back] == there[there.size() - 1 - back]) {
+        ++back;
+    }
+    while (front > 0 && (front < here.size() ? continues(here[front]) : false)) {
+        --front; // never within a character
+    }
+    while (back > 0 && continues(here[here.size() - back])) {
+        --back;
+    }
+    const auto marked = [&](std::string_view text) {
+        const std::string_view middle = text.substr(front, text.size() - front - back);
+        return escaped(text.substr(0, front)) +
+               (middle.empty() ? "" : "<b>" + escaped(middle) + "</b>") +
+               escaped(text.substr(text.size() - back));
+    };
+    return {marked(here), marked(there)};
+}
+
+std::string place_of(const Finding& finding)
+{
+    std::string place = escaped(finding.file);
+    return finding.line > 0 ? fmt::format("{}:{}", place, finding.line) : place;
+}
+
+std::string values_of(const Finding& finding)
+{
+    std::string here = finding.value ? escaped(*finding.value) : "(not there)";
+    std::string there = finding.expected ? escaped(*finding.expected) : "";
+    if (finding.value && finding.expected) {
+        std::tie(here, there) = contrasted(*finding.value, *finding.expected);
+    }
+    std::string text =
+        fmt::format("<div class=\"values\"><span>here</span><span class=\"here\">{}</span>", here);
+    if (finding.expected) {
+        text += fmt::format("<span>peers</span><span class=\"there\">{}</span>", there);
+    }
+    return text + "</div>";
+}
+
+std::string members_of(const Finding& finding)
+{
+    if (finding.members.size() < 2) {
+        return {};
+    }
+    std::string text = fmt::format("<details><summary>{} more of the same cause</summary>",
+                                   finding.members.size() - 1);
+    for (std::size_t i = 1; i < finding.members.size(); ++i) {
+        const auto& member = finding.members[i];
+        text += fmt::format(
+            "<div class=\"place\">{} {}</div>", escaped(member.file), escaped(member.setting));
+    }
+    return text + "</details>";
+}
 
 std::string card_of(const Finding& finding, std::size_t rank, const ReportInput& input)
 {
-    std::string place = escaped(finding.file);
-    if (finding.line > 0) {
-        place += fmt::format(":{}", finding.line);
-    }
     std::string card = fmt::format(
-        "<div class=\"card{}\"><div class=\"place\">{}. {}</div><h3>{}</h3><div class=\"values\">"
-        "<span>here</span><span class=\"here\">{}</span>",
-        finding.category == Category::noise ? " noise" : "",
+        "<div class=\"card{}\"><div class=\"rank\">{}</div><div><div class=\"place\">{}</div>"
+        "<h3>{}</h3>{}<p>{}</p>",
+        rank == 1 ? " first" : "",
         rank,
-        place,
+        place_of(finding),
         escaped(finding.setting),
-        finding.value ? escaped(*finding.value) : "(not there)");
-    if (finding.expected) {
-        card += fmt::format("<span>peers</span><span class=\"there\">{}</span>",
-                            escaped(*finding.expected));
+        values_of(finding),
+        escaped(finding.reason));
+    if (!finding.since.empty()) {
+        card += fmt::format("<p class=\"since\">{}</p>", escaped(finding.since));
     }
-    card += fmt::format("</div><p>{}</p>", escaped(finding.reason));
     const auto found =
         input.model.explain(input.target, finding.file + ":" + finding.setting, input.options);
     if (!found.empty()) {
         card += distribution_strip(found.front());
     }
-    if (finding.members.size() > 1) {
-        card += fmt::format("<details><summary>{} settings belong together</summary>",
-                            finding.members.size());
-        for (const auto& member : finding.members) {
-            card += fmt::format(
-                "<div class=\"place\">{} {}</div>", escaped(member.file), escaped(member.setting));
-        }
-        card += "</details>";
+    return card + members_of(finding) + "</div></div>\n";
+}
+
+std::string verdict_of(const ReportInput& input)
+{
+    const auto& findings = input.ranking.findings;
+    if (findings.empty() || findings.front().category != Category::of_interest) {
+        return fmt::format("<div class=\"verdict calm\">Nothing of interest sets {} apart from its "
+                           "peers.</div>\n",
+                           escaped(input.target_name));
     }
-    return card + "</div>\n";
+    const Finding& first = findings.front();
+    std::string text = fmt::format("<div class=\"verdict\">Look first at <code>{}{}{}</code>: ",
+                                   place_of(first),
+                                   first.setting.empty() ? "" : " ",
+                                   escaped(first.setting));
+    text += first.value
+                ? fmt::format("it is <code>{}</code> here", escaped(first.value->substr(0, 120)))
+                : std::string("it is not there");
+    if (first.expected) {
+        text +=
+            fmt::format(", peers have <code>{}</code>", escaped(first.expected->substr(0, 120)));
+    }
+    return text + ".</div>\n";
+}
+
+std::string numbers_of(const Ranking& ranking)
+{
+    return fmt::format("<div class=\"numbers\"><div><b>{}</b>of interest</div><div><b>{}</b>differ "
+                       "as such settings do</div><div><b>{}</b>as with the peers</div><div><b>{}"
+                       "</b>peers</div></div>\n",
+                       ranking.of_interest,
+                       ranking.noise,
+                       ranking.uniform,
+                       ranking.peers);
+}
+
+std::string findings_of(const ReportInput& input)
+{
+    std::string text = "<h2>Findings, the most suspicious first</h2>\n";
+    std::string noise;
+    std::size_t rank = 0;
+    std::size_t noises = 0;
+    for (const Finding& finding : input.ranking.findings) {
+        if (finding.category == Category::of_interest) {
+            text += ++rank <= max_cards ? card_of(finding, rank, input) : std::string();
+        } else if (++noises <= max_noise) {
+            noise += fmt::format(
+                "<div class=\"place\">{} {}</div>", place_of(finding), escaped(finding.setting));
+        }
+    }
+    if (rank > max_cards) {
+        text += fmt::format("<p class=\"soft\">… and {} more</p>\n", rank - max_cards);
+    }
+    if (rank == 0) {
+        text += "<p>Nothing sets it apart.</p>\n";
+    }
+    if (noises > 0) {
+        text += fmt::format("<details class=\"noise\"><summary>{} that differ as such settings do"
+                            "</summary>{}{}</details>\n",
+                            noises,
+                            noise,
+                            noises > max_noise ? "<p>…</p>" : "");
+    }
+    return text;
 }
 
 } // namespace
 
 std::string ranking_html(const ReportInput& input)
 {
-    std::string page(head);
+    std::string page(page_head());
     page += fmt::format("<title>{0}: what sets it apart</title></head><body>\n<h1>{0}</h1>\n"
-                        "<p class=\"soft\">beside {1} peers ({2})</p>\n",
+                        "<p class=\"soft\">beside {1} peers: {2}</p>\n",
                         escaped(input.target_name),
                         input.ranking.peers,
                         escaped(input.peers_are));
-    page += fmt::format("<div class=\"numbers\"><div><b>{}</b>of interest</div><div><b>{}</b>noise"
-                        "</div><div><b>{}</b>as with the peers</div></div>\n",
-                        input.ranking.of_interest,
-                        input.ranking.noise,
-                        input.ranking.uniform);
-    page += "<h2>Findings, the most suspicious first</h2>\n";
-    std::size_t rank = 0;
-    for (const Finding& finding : input.ranking.findings) {
-        if (++rank > max_cards) {
-            page += fmt::format("<p class=\"soft\">… and {} more</p>\n",
-                                input.ranking.findings.size() - max_cards);
-            break;
-        }
-        page += card_of(finding, rank, input);
+    page += verdict_of(input) + numbers_of(input.ranking) + findings_of(input);
+    if (!input.past.empty()) {
+        page += "<h2>Its past</h2>\n" + timeline_picture(input.past);
     }
-    if (rank == 0) {
-        page += "<p>Nothing sets it apart.</p>\n";
-    }
-    page += "<h2>Map of the fleet</h2>\n<p class=\"soft\">VMs that differ in few settings lie near "
-            "each other.</p>\n";
+    page += "<h2>The fleet</h2>\n<p class=\"soft\">VMs that differ in few settings lie near each "
+            "other; colours are groups of VMs that are configured alike.</p>\n";
     page += map_picture(fleet_map(input.pool, input.target, input.target_name));
     return page + "\n</body></html>\n";
 }

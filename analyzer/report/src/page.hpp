@@ -8,22 +8,39 @@
 
 namespace stemma::analyzer {
 
-/// Text of a VM made harmless inside HTML and inside attributes; bytes that are not UTF-8 as \xNN.
-std::string escaped(std::string_view text);
-
-/// Where a VM lies on the fleet's map, 0..1.
+/// A VM in the plane, 0..1 in both directions.
 struct MapPoint {
     std::string name;
     double x = 0;
     double y = 0;
     bool target = false;
+    std::size_t group = 0; ///< 0: in none; else the place in the legend, from 1
 };
 
-/// Principal coordinates: VMs that differ in few settings lie near each other. At most 400 VMs.
-std::vector<MapPoint> fleet_map(const Pool& pool, const Sample& target, std::string_view name);
+/// Groups of the fleet, the largest first.
+struct MapGroup {
+    std::string label;
+    std::size_t size = 0;
+};
 
-/// A strip of all peers, one part per value, with the target's place in it; as SVG.
+struct FleetMap {
+    std::vector<MapPoint> points;
+    std::vector<MapGroup> groups;
+};
+
+/// Principal coordinates of the VMs by how many settings they differ in; the target is the last
+/// point. At most 400 VMs.
+FleetMap fleet_map(const Pool& pool, const Sample& target, std::string_view name);
+
+/// The style sheet and what is around it.
+std::string_view page_head();
+
+/// For HTML text and attributes.
+std::string escaped(std::string_view text);
+/// How the peers' values are spread, as one strip and its legend; the target's value is marked.
 std::string distribution_strip(const Distribution& distribution);
-std::string map_picture(const std::vector<MapPoint>& points);
+std::string map_picture(const FleetMap& map);
+/// Snapshots and events on one line of time.
+std::string timeline_picture(const std::vector<Mark>& past);
 
 } // namespace stemma::analyzer

@@ -51,6 +51,9 @@ std::string paragraph_of(const Finding& finding, std::size_t rank, bool colour)
         text += fmt::format("       peers  {}\n", paint(shown(*finding.expected), "32", colour));
     }
     text += fmt::format("       why    {}\n", shown(finding.reason));
+    if (!finding.since.empty()) {
+        text += fmt::format("       since  {}\n", shown(finding.since));
+    }
     if (finding.members.size() > 1) {
         text += fmt::format("       with   {} more that belong to it", finding.members.size() - 1);
         std::string names;

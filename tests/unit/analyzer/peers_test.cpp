@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -192,4 +193,88 @@ TEST_CASE("beside its own past alone, a changed setting is of interest")
     REQUIRE(ranking.of_interest == 1);
     CHECK(ranking.findings.front().setting == "mysqld/port");
     CHECK(ranking.findings.front().expected == "1");
+}
+
+namespace {
+
+Feature fact(const std::string& kind,
+             const std::string& identity,
+             const std::string& attribute,
+             const std::string& value,
+             const std::string& file = {})
+{
+    Feature feature;
+    feature.kind = feature.type = kind;
+    feature.identity = identity;
+    feature.attribute = attribute;
+    feature.value = value;
+    feature.file = file;
+    return feature;
+}
+
+/// A package with forty files; its version decides their content.
+FeatureSet system_with_package(const std::string& version, const std::string& extra)
+{
+    FeatureSet set;
+    set.features.push_back(fact("package", "openssl", "version", version, "/var/lib/dpkg/status"));
+    for (int i = 0; i < 40; ++i) {
+        const std::string path = "/usr/bin/tool" + std::to_string(i);
+        set.features.push_back(fact("file", path, "package", "openssl", path));
+        set.features.push_back(
+            fact("file", path, "sha256", version + "-" + std::to_string(i), path));
+    }
+    set.features.push_back(fact("file", "/usr/bin/other", "sha256", extra, "/usr/bin/other"));
+    set.arrange();
+    return set;
+}
+
+} // namespace
+
+TEST_CASE("one package upgrade that changed forty files is one finding")
+{
+    Pool pool;
+    for (int i = 0; i < 12; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i), system_with_package("3.0.14", "same")));
+    }
+    const Sample target = pool.read("odd", system_with_package("3.0.15", "changed"), true);
+    const Ranking ranking = PeerModel(pool).rank(target, {});
+    REQUIRE(ranking.findings.size() == 2); // the upgrade, and the file that no package has
+    const auto upgrade = std::find_if(ranking.findings.begin(),
+                                      ranking.findings.end(),
+                                      [](const Finding& f) { return f.members.size() > 1; });
+    REQUIRE(upgrade != ranking.findings.end());
+    CHECK(upgrade->file == "package:");
+    CHECK(upgrade->setting == "openssl/version");
+    CHECK(upgrade->value == "3.0.15");
+    CHECK(upgrade->expected == "3.0.14");
+    CHECK(upgrade->members.size() == 41);
+}
+
+TEST_CASE("a setting that names what is not there is one finding with the setting")
+{
+    const auto vm = [](const std::string& root, bool there) {
+        FeatureSet set =
+            system_with({{"/etc/nginx/nginx.conf", "http {\n  root " + root + ";\n}\n"}});
+        if (!there) {
+            set.features.push_back(fact("setting",
+                                        "/etc/nginx/nginx.conf:http",
+                                        "root (names nothing)",
+                                        root,
+                                        "/etc/nginx/nginx.conf"));
+        }
+        set.arrange();
+        return set;
+    };
+    Pool pool;
+    for (int i = 0; i < 12; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i), vm("/srv/a" + std::to_string(i), true)));
+    }
+    // Every VM has a root of its own: only that this one is not there tells anything.
+    const Sample target = pool.read("odd", vm("/srv/b", false), true);
+    const Ranking ranking = PeerModel(pool).rank(target, {});
+    REQUIRE(ranking.of_interest == 1);
+    CHECK(ranking.findings.front().setting == "http/root (names nothing)");
+    CHECK(ranking.findings.front().reason.find("is not there") != std::string::npos);
+    const Sample healthy = pool.read("fine", vm("/srv/c", true), true);
+    CHECK(PeerModel(pool).rank(healthy, {}).of_interest == 0);
 }

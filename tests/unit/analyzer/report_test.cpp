@@ -27,7 +27,10 @@ std::string page_for(const std::string& odd, const std::string& name)
     const PeerModel model(pool);
     const RankOptions options;
     const Ranking ranking = model.rank(target, options);
-    return ranking_html({name, "five", ranking, target, pool, model, options});
+    const std::vector<Mark> past = {
+        {Mark::Kind::snapshot, stemma::parse_time("2026-01-02T03:04:05Z"), "snapshot <1>"},
+        {Mark::Kind::event, stemma::parse_time("2026-01-03T03:04:05Z"), "vm.changed \"x\""}};
+    return ranking_html({name, "five", ranking, target, pool, model, options, past});
 }
 
 } // namespace
@@ -38,6 +41,8 @@ TEST_CASE("the page needs nothing from elsewhere and shows finding, strip and ma
     CHECK(page.find("a/motd") != std::string::npos);
     CHECK(page.find("class=\"strip\"") != std::string::npos);
     CHECK(page.find("class=\"map\"") != std::string::npos);
+    CHECK(page.find("class=\"time\"") != std::string::npos);
+    CHECK(page.find("snapshot &lt;1&gt;") != std::string::npos);
     CHECK(page.find("http://") == std::string::npos);
     CHECK(page.find("https://") == std::string::npos);
     CHECK(page.find("<script") == std::string::npos);

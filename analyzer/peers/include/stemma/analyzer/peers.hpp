@@ -40,6 +40,8 @@ struct Finding {
     std::size_t peers_with = 0; ///< peers that agree with the target
     std::size_t peers = 0;      ///< peers that were comparable
     std::string reason;         ///< one sentence
+    std::string since;          ///< what is known of when and by what it came; may be empty
+    NodeId node = 0;            ///< where it stands in the pool
     struct Member {
         std::string file;
         std::string setting;
@@ -80,7 +82,8 @@ struct Distribution {
 };
 
 /// What is learned from a pool: how volatile each kind of setting is, and which settings go
-/// together (contexts: data centre, role, release). Valid until the pool changes.
+/// together (contexts: data centre, role, release). Valid until the pool counts another VM; reading
+/// further samples does no harm.
 class PeerModel {
 public:
     explicit PeerModel(const Pool& pool);

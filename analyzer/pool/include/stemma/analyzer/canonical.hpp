@@ -75,6 +75,11 @@ public:
                                                    std::string_view raw) const;
     /// Own names and versions only: for paths and keys.
     [[nodiscard]] std::string name(std::string_view raw) const;
+    /// Own texts and what stands for them, longest first.
+    [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& replacements() const
+    {
+        return replace_;
+    }
     /// Puts this system's own names back in: what peers say, as it would stand here.
     [[nodiscard]] std::string expand(std::string_view canonical) const;
 

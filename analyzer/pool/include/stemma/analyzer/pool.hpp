@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -73,6 +74,8 @@ struct Sample {
     std::vector<Detail> details;   ///< beside `seen`; empty when it was read without them
 };
 
+class ReadingCache;
+
 /// The features of many VMs, dictionary-coded: a tree of nodes, for each the value that most VMs
 /// have and the VMs that have another. Memory and time follow what differs, not what is equal.
 ///
@@ -88,16 +91,21 @@ public:
         NodeId parent = 0;
         StringId name = 0;
         NodeRole role = NodeRole::root;
-        bool operational = false; ///< or below something that is
-        std::uint32_t family = 0; ///< of nodes that are likely to vary alike
-        Code majority = code_absent;
+        bool operational = false;          ///< or below something that is
+        std::uint32_t family = 0;          ///< of nodes that are likely to vary alike
+        Code majority = code_absent;       ///< the most common code, or one that was not long ago
+        NodeId twin = 0;                   ///< same parent and name, another role; 0: none
         std::vector<Exception> exceptions; ///< by vm
+        std::vector<std::uint32_t> counts; ///< exceptions with each code; may be shorter
         std::vector<StringId> values;      ///< of the codes from 2 on
         std::vector<NodeId> children;
     };
 
     /// rules  of the user; borrowed, may be nullptr
     explicit Pool(const std::vector<CanonicalRule>* rules = nullptr);
+    ~Pool();
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
 
     /// Brings a VM's features into the terms of this pool. Counts nothing.
     /// cost  linear in the features
@@ -119,6 +127,8 @@ public:
     [[nodiscard]] std::size_t nodes() const noexcept { return nodes_.size(); }
     [[nodiscard]] const Node& node(NodeId id) const { return nodes_[id]; }
     [[nodiscard]] Code code_of(NodeId id, VmIndex vm) const;
+    /// VMs with this code. Constant time, as is present().
+    [[nodiscard]] std::size_t count(NodeId id, Code code) const;
     /// VMs in which the node is there at all.
     [[nodiscard]] std::size_t present(NodeId id) const;
     /// VMs with each code, absent ones left out; not sorted.
@@ -140,14 +150,19 @@ private:
     NodeId child(NodeId parent, NodeRole role, std::string_view name);
     Code code_for(NodeId id, std::string_view value);
     std::uint32_t family_for(std::string_view text);
-    void rebase(NodeId id);
-    void drop(NodeId id, VmIndex vm);
+    [[nodiscard]] VmIndex free_index();
+    /// Sets what a VM that is counted has; the majority's code until now if it had no exception.
     void put(NodeId id, VmIndex vm, Code code);
+    void drop(NodeId id, VmIndex vm);
+    void rebase_if_needed(NodeId id);
+    void rebase(NodeId id, Code best);
 
     const std::vector<CanonicalRule>* rules_;
+    std::unique_ptr<ReadingCache> cache_;
     StringTable strings_;
     std::vector<Node> nodes_;
-    std::unordered_map<std::uint64_t, std::vector<NodeId>> lookup_;
+    std::vector<NodeId> common_; ///< nodes whose majority is not "absent", sorted
+    std::unordered_map<std::uint64_t, NodeId> lookup_; ///< by parent and name
     std::unordered_map<std::uint64_t, Code> codes_;
     std::unordered_map<std::string, std::uint32_t> families_;
     std::vector<std::string> names_;
