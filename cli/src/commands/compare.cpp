@@ -4,8 +4,10 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 
+#include "compare_causes.hpp"
 #include "compare_set.hpp"
 #include "groups.hpp"
+#include "learn.hpp"
 
 namespace stemma::cli {
 
@@ -13,7 +15,7 @@ namespace {
 
 constexpr std::size_t text_limit = 10;
 
-Json item_of(const analyzer::Finding& finding, std::size_t rank)
+Json item_of(const analyzer::Finding& finding, std::size_t rank, Json event)
 {
     Json members = Json::array();
     for (const auto& member : finding.members) {
@@ -35,12 +37,14 @@ Json item_of(const analyzer::Finding& finding, std::size_t rank)
             {"peers", finding.peers},
             {"reason", json_text(finding.reason)},
             {"members", std::move(members)},
-            {"event", nullptr}};
+            {"since", finding.since.empty() ? Json(nullptr) : json_text(finding.since)},
+            {"event", std::move(event)}};
 }
 
 Answer answer_of(const ComparedSet& set,
                  const analyzer::Ranking& ranking,
                  const analyzer::RankOptions& options,
+                 const std::vector<Json>& events,
                  std::size_t limit)
 {
     Answer answer;
@@ -50,7 +54,8 @@ Answer answer_of(const ComparedSet& set,
         if (answer.items.size() >= limit) {
             break;
         }
-        answer.items.push_back(item_of(finding, answer.items.size() + 1));
+        answer.items.push_back(
+            item_of(finding, answer.items.size() + 1, events[answer.items.size()]));
     }
     answer.extra = {{"target", set.target_name},
                     {"snapshot", json_or_null(set.target_snapshot)},
@@ -134,13 +139,15 @@ int run_compare(Context& context, const Args& args)
     if (const auto setting = args.value("explain")) {
         return explain(context, set, model, options, *setting);
     }
-    const analyzer::Ranking ranking = model.rank(set.target, options);
+    analyzer::Ranking ranking = model.rank(set.target, options);
+    const std::vector<Json> events = trace_findings(context, set, ranking.findings);
     const std::size_t limit =
         args.number("limit", 1, 1'000'000)
             .value_or(context.format == Format::table ? text_limit : 1'000'000);
     if (const auto file = args.value("html")) {
+        const auto past = past_of(context, set);
         const analyzer::ReportInput input{
-            set.target_name, set.peers_are, ranking, set.target, *set.pool, model, options};
+            set.target_name, set.peers_are, ranking, set.target, *set.pool, model, options, past};
         write_file(*file, analyzer::ranking_html(input));
         context.log().info("wrote {}", *file);
     }
@@ -153,7 +160,7 @@ int run_compare(Context& context, const Args& args)
             set.target_name, set.peers_are, ranking, {context.colour, limit, args.has("all")}));
     } else {
         const int status = show(context,
-                                answer_of(set, ranking, options, limit),
+                                answer_of(set, ranking, options, events, limit),
                                 {{"RANK", "rank"},
                                  {"FILE", "file"},
                                  {"LINE", "line"},
@@ -165,7 +172,8 @@ int run_compare(Context& context, const Args& args)
                                  {"PEERS_WITH", "peers_with"},
                                  {"PEERS", "peers"},
                                  {"REASON", "reason"},
-                                 {"EVENT", "event"}});
+                                 {"SINCE", "since"},
+                                 {"EVENT", "event.seq"}});
         if (status != 0) {
             return status;
         }
@@ -177,7 +185,7 @@ int run_compare(Context& context, const Args& args)
 
 std::vector<Command> compare_commands()
 {
-    return {
+    std::vector<Command> commands = {
         {.name = "compare",
          .summary = "rank what sets a VM apart from its peers, with the reason",
          .synopsis = "TARGET [--peers SET] | --dir TREE --peers-dir FOLDER",
@@ -191,15 +199,16 @@ std::vector<Command> compare_commands()
              "taken out by rule.\n\n"
              "Peers are, unless --peers names them, the VMs of the same release, else those of the "
              "same image lineage, else all VMs.\n\n"
-             "With --dir nothing but file trees is needed: an unpacked root file system or a .tar, "
+             "With --dir nothing but file trees is needed: an unpacked root file system, a .tar or "
+             "an image, "
              "and a folder of such. A JSON file beside a tree (web1.tar, web1.json) may say what a "
              "hypervisor knows of it: mem (MiB), vcpu, disks (name to UUID).",
          .options =
              {{"peers",
                "SET",
                "who is compared with: vm:NAME-OR-GLOB, release:NAME, image:NAME, joined by +"},
-              {"dir", "TREE", "the target: an unpacked tree or a .tar"},
-              {"peers-dir", "FOLDER", "the peers: folders or .tar files in there"},
+              {"dir", "TREE", "the target: an unpacked tree, a .tar or a disk image"},
+              {"peers-dir", "FOLDER", "the peers: folders, .tar files and disk images in there"},
               {"exclude", "NAME", "a peer that is left out", true},
               {"definition", "FILE", "what to extract of trees; see docs/analyzer.md"},
               {"rules", "FILE", "canonical forms of your own; see docs/compare.md"},
@@ -225,6 +234,11 @@ std::vector<Command> compare_commands()
              "but some peers could not be read",
          .run = run_compare},
     };
+    auto learn = learn_rows();
+    for (Command& row : learn) {
+        commands.push_back(std::move(row));
+    }
+    return commands;
 }
 
 } // namespace stemma::cli

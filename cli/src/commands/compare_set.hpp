@@ -4,6 +4,8 @@
 #include "stemma/cli/args.hpp"
 #include "stemma/cli/context.hpp"
 
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,30 @@ struct ComparedSet {
     std::string peers_are; ///< "release shop", "trees in /srv/fleet", …
     std::vector<lineage::Gap> gaps;
 };
+
+/// Many VMs in one pool, without a target: what `features --matrix` and `learn` look at.
+struct Fleet {
+    std::unique_ptr<analyzer::Pool> pool = std::make_unique<analyzer::Pool>();
+    std::map<std::string, std::string> snapshots; ///< by the VM's name; empty for trees
+    std::vector<lineage::Gap> gaps;               ///< VMs that could not be read
+};
+
+/// The newest snapshots of the VMs that the words name, or with --trees FOLDER the folders and tars
+/// in there.
+/// throws  not_found: none could be read
+Fleet read_fleet(Context& context, const Args& args);
+
+/// Adds the trees in a folder to a pool; what cannot be read becomes a gap.
+struct TreeFolder {
+    std::filesystem::path folder;
+    std::vector<std::string> leave_out; ///< names
+    std::filesystem::path target;       ///< left out, too; may be empty
+};
+void add_trees(Context& context,
+               const Args& args,
+               const TreeFolder& trees,
+               analyzer::Pool& pool,
+               std::vector<lineage::Gap>& gaps);
 
 /// A target in a folder or .tar and its peers in a folder of such (--dir, --peers-dir, --exclude).
 void compare_trees(Context& context, const Args& args, ComparedSet& set);

@@ -2,12 +2,15 @@
 #include "stemma/analyzer/sidecar.hpp"
 #include "stemma/core/activity.hpp"
 #include "stemma/core/error.hpp"
-#include "stemma/volume/filesystem.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <future>
 #include <set>
+#include <thread>
 
 #include "compare_set.hpp"
+#include "trees.hpp"
 
 namespace stemma::cli {
 
@@ -15,30 +18,97 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_archive(const fs::path& path)
-{
-    const std::string name = path.filename();
-    return name.ends_with(".tar") || name.ends_with(".tar.gz") || name.ends_with(".tar.zst") ||
-           name.ends_with(".tar.xz");
-}
-
-std::string name_of(const fs::path& path)
-{
-    std::string name = (path.filename().empty() ? path.parent_path() : path).filename();
-    const auto at = name.find(".tar");
-    return at == std::string::npos ? name : name.substr(0, at);
-}
-
 analyzer::FeatureSet
 read_tree(Context& context, const fs::path& path, const analyzer::Definition& definition)
 {
-    const auto tree = fs::is_directory(path) ? volume::open_folder(path) : volume::open_tar(path);
+    const auto tree = open_tree(context, path);
     auto features = analyzer::extract(*tree, definition, {context.clock(), context.cancel()});
     analyzer::add_sidecar(path, features);
     return features;
 }
 
+analyzer::Definition tree_definition(const Args& args)
+{
+    const auto file = args.value("definition");
+    return file ? analyzer::load_definition(*file) : analyzer::default_definition();
+}
+
+/// Extracts several trees at a time and gives them in order.
+class ReadAhead {
+public:
+    /// context, definition  borrowed
+    ReadAhead(Context& context, const analyzer::Definition& definition, std::vector<fs::path> paths)
+        : context_(context), definition_(definition), paths_(std::move(paths))
+    {
+        const std::size_t workers = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
+        while (started_ < paths_.size() && started_ < workers) {
+            start_one();
+        }
+    }
+
+    /// throws  what reading this tree threw
+    analyzer::FeatureSet next()
+    {
+        auto front = std::move(running_.front());
+        running_.pop_front();
+        if (started_ < paths_.size()) {
+            start_one();
+        }
+        return front.get();
+    }
+
+private:
+    void start_one()
+    {
+        running_.push_back(std::async(std::launch::async, [this, path = paths_[started_]] {
+            return read_tree(context_, path, definition_);
+        }));
+        ++started_;
+    }
+
+    Context& context_;
+    const analyzer::Definition& definition_;
+    std::vector<fs::path> paths_;
+    std::deque<std::future<analyzer::FeatureSet>> running_;
+    std::size_t started_ = 0;
+};
+
 } // namespace
+
+void add_trees(Context& context,
+               const Args& args,
+               const TreeFolder& trees,
+               analyzer::Pool& pool,
+               std::vector<lineage::Gap>& gaps)
+{
+    const analyzer::Definition definition = tree_definition(args);
+    std::set<fs::path> paths;
+    for (const auto& entry : fs::directory_iterator(trees.folder)) {
+        const bool excluded =
+            std::find(trees.leave_out.begin(), trees.leave_out.end(), name_of_tree(entry.path())) !=
+            trees.leave_out.end();
+        const bool is_tree = is_called_tree(entry);
+        const bool is_target = !trees.target.empty() && fs::equivalent(entry.path(), trees.target);
+        if (is_tree && !excluded && !is_target) {
+            paths.insert(entry.path());
+        }
+    }
+    Activity activity(context.progress(), "reading trees", paths.size(), "trees");
+    ReadAhead reading(context, definition, std::vector<fs::path>(paths.begin(), paths.end()));
+    for (const fs::path& path : paths) {
+        context.cancel().check();
+        activity.detail(path.filename().string());
+        try {
+            pool.add(pool.read(name_of_tree(path), reading.next()));
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            gaps.push_back({path.string(), error.one_line()});
+        }
+        activity.advance();
+    }
+}
 
 void compare_trees(Context& context, const Args& args, ComparedSet& set)
 {
@@ -56,36 +126,11 @@ void compare_trees(Context& context, const Args& args, ComparedSet& set)
     if (!fs::is_directory(*peers)) {
         throw Error(ErrorCode::not_found, fmt::format("not a folder: {}", *peers));
     }
-    const analyzer::Definition definition =
-        args.value("definition") ? analyzer::load_definition(*args.value("definition"))
-                                 : analyzer::default_definition();
-    const auto leave_out = args.values("exclude");
-    std::set<fs::path> paths;
-    for (const auto& entry : fs::directory_iterator(*peers)) {
-        const bool excluded =
-            std::find(leave_out.begin(), leave_out.end(), name_of(entry.path())) != leave_out.end();
-        const bool is_tree = entry.is_directory() || is_archive(entry.path());
-        if (is_tree && !excluded && !fs::equivalent(entry.path(), target)) {
-            paths.insert(entry.path());
-        }
-    }
     set.peers_are = fmt::format("trees in {}", *peers);
-    set.target_name = name_of(target);
-    set.target = set.pool->read(set.target_name, read_tree(context, target, definition), true);
-    Activity activity(context.progress(), "reading peers", paths.size(), "trees");
-    for (const fs::path& path : paths) {
-        context.cancel().check();
-        activity.detail(path.filename().string());
-        try {
-            set.pool->add(set.pool->read(name_of(path), read_tree(context, path, definition)));
-        } catch (const Error& error) {
-            if (error.code() == ErrorCode::interrupted) {
-                throw;
-            }
-            set.gaps.push_back({path.string(), error.one_line()});
-        }
-        activity.advance();
-    }
+    set.target_name = name_of_tree(target);
+    set.target =
+        set.pool->read(set.target_name, read_tree(context, target, tree_definition(args)), true);
+    add_trees(context, args, {*peers, args.values("exclude"), target}, *set.pool, set.gaps);
 }
 
 } // namespace stemma::cli

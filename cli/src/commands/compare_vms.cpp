@@ -172,4 +172,55 @@ void compare_vms(Context& context, const Args& args, ComparedSet& set)
     }
 }
 
+namespace {
+
+void add_newest_snapshots(Context& context, const Args& args, Fleet& fleet)
+{
+    if (args.words().empty()) {
+        throw Error(ErrorCode::usage,
+                    "no VM is named",
+                    "name VMs (vm:NAME, release:NAME, …), or file trees with --trees FOLDER");
+    }
+    const auto folder = snapshot_folder(context);
+    const auto vms = vms_named(context, args.words());
+    Activity activity(context.progress(), "reading snapshots", vms.size(), "snapshots");
+    for (const VmInfo& vm : vms) {
+        context.cancel().check();
+        activity.advance();
+        const auto snapshots = context.store().snapshots(vm.uuid);
+        if (snapshots.empty()) {
+            fleet.gaps.push_back({vm.name, "it has no snapshot"});
+            continue;
+        }
+        try {
+            fleet.pool->add(fleet.pool->read(vm.name, folder.features(snapshots.back().id)));
+            fleet.snapshots[vm.name] = snapshots.back().id;
+        } catch (const Error& error) {
+            fleet.gaps.push_back({vm.name, error.one_line()});
+        }
+    }
+}
+
+} // namespace
+
+Fleet read_fleet(Context& context, const Args& args)
+{
+    Fleet fleet;
+    if (const auto folder = args.value("trees")) {
+        args.expect_words(0, 0, "no VM beside --trees");
+        if (!std::filesystem::is_directory(*folder)) {
+            throw Error(ErrorCode::not_found, fmt::format("not a folder: {}", *folder));
+        }
+        add_trees(context, args, {*folder, {}, {}}, *fleet.pool, fleet.gaps);
+    } else {
+        add_newest_snapshots(context, args, fleet);
+    }
+    if (fleet.pool->live() == 0) {
+        throw Error(ErrorCode::not_found,
+                    "none of these VMs could be read",
+                    "take snapshots of them: stemma snapshot take VM…");
+    }
+    return fleet;
+}
+
 } // namespace stemma::cli

@@ -1,56 +1,33 @@
-#include "stemma/analyzer/extract_image.hpp"
+#include "stemma/analyzer/extract.hpp"
+#include "stemma/analyzer/matrix.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
-#include "stemma/disk/disk.hpp"
-#include "stemma/volume/filesystem.hpp"
 
 #include <filesystem>
 
+#include "compare_set.hpp"
 #include "snapshot.hpp"
+#include "trees.hpp"
 
 namespace stemma::cli {
 
 namespace {
 
-/// A folder or an archive on this machine; nullptr when it is neither.
-std::unique_ptr<volume::Filesystem> open_tree(const std::string& path)
-{
-    if (std::filesystem::is_directory(path)) {
-        return volume::open_folder(path);
-    }
-    for (const auto* ending : {".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2"}) {
-        if (path.ends_with(ending)) {
-            return volume::open_tar(path);
-        }
-    }
-    return nullptr;
-}
-
-/// Of a tree that lies on this machine: an unpacked folder, a tar, a disk image.
-analyzer::FeatureSet features_of(Context& context, const Args& args, const std::string& path)
-{
-    const auto definition = definition_of(args);
-    const analyzer::ExtractOptions extraction{.clock = context.clock(), .cancel = context.cancel()};
-    if (const auto tree = open_tree(path)) {
-        return analyzer::extract(*tree, definition, extraction);
-    }
-    disk::OpenOptions options;
-    options.allow.assign(context.settings.image_allow.begin(), context.settings.image_allow.end());
-    options.allow.push_back(context.state_folder / "images");
-    return analyzer::extract_image(
-        disk::open_disk(path, options), std::nullopt, definition, extraction);
-}
-
 analyzer::FeatureSet features_asked_for(Context& context, const Args& args)
 {
     if (const auto tree = args.value("dir")) {
         args.expect_words(0, 0, "");
-        return features_of(context, args, *tree);
+        return analyzer::extract(*open_tree(context, *tree),
+                                 definition_of(args),
+                                 {.clock = context.clock(), .cancel = context.cancel()});
     }
     const auto& words = args.expect_words(1, 1, "VM or SNAPSHOT");
     if (words[0].starts_with("file:")) {
-        return features_of(context, args, words[0].substr(5));
+        return analyzer::extract(*open_tree(context, words[0].substr(5)),
+                                 definition_of(args),
+                                 {.clock = context.clock(), .cancel = context.cancel()});
     }
     return snapshot_folder(context).features(snapshot_named(context, words[0]).id);
 }
@@ -66,8 +43,44 @@ bool wanted(const analyzer::Feature& feature, const Args& args)
 
 } // namespace
 
+namespace {
+
+/// The table of many VMs: CSV, JSON, or a folder with codes.npy and schema.json.
+int show_matrix(Context& context, const Args& args)
+{
+    const Fleet fleet = read_fleet(context, args);
+    const analyzer::MatrixOptions options{.operational = args.has("all"),
+                                          .constant = !args.has("varying")};
+    const analyzer::Matrix matrix = analyzer::matrix_of(*fleet.pool, options);
+    for (const auto& gap : fleet.gaps) {
+        context.log().warning("{}: {}", gap.what, gap.reason);
+    }
+    if (const auto folder = args.value("npy")) {
+        std::filesystem::create_directories(*folder);
+        Json schema = analyzer::matrix_json(matrix);
+        schema.erase("codes");
+        const std::filesystem::path place = *folder;
+        write_file(place / "codes.npy", analyzer::matrix_npy(matrix));
+        write_file(place / "schema.json", canonical_json(schema) + "\n");
+        context.log().info(
+            "wrote {} VMs × {} features to {}", matrix.vms.size(), matrix.columns.size(), *folder);
+    } else if (context.format == Format::json || context.format == Format::ndjson) {
+        Json whole = analyzer::matrix_json(matrix);
+        whole["complete"] = fleet.gaps.empty();
+        context.out(whole.dump() + "\n");
+    } else {
+        context.out(analyzer::matrix_csv(matrix));
+    }
+    return fleet.gaps.empty() ? 0 : 4;
+}
+
+} // namespace
+
 int run_features(Context& context, const Args& args)
 {
+    if (args.has("matrix")) {
+        return show_matrix(context, args);
+    }
     const auto set = features_asked_for(context, args);
     Answer answer;
     answer.schema = "stemma.features/1";

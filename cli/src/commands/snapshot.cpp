@@ -99,10 +99,13 @@ Command features_row()
     return {
         .name = "features",
         .summary = "show what was extracted of a VM",
-        .synopsis = "VM|SNAPSHOT|file:IMAGE [--kind KIND] [--name GLOB] [--file PATH] [--status]",
+        .synopsis = "VM|SNAPSHOT|file:IMAGE [--kind KIND] [--name GLOB] [--file PATH] [--status] | "
+                    "--matrix VM…",
         .description =
             "Shows the features of a snapshot, of a VM's newest snapshot, or of a tree on this "
-            "machine (an unpacked folder, a tar, a disk image), which is then read now.",
+            "machine (an unpacked folder, a tar, a disk image), which is then read now.\n\n"
+            "With --matrix: the features of many VMs in one table, a row per VM, in canonical "
+            "forms and in a fixed order, for other tools; see docs/analyzer.md.",
         .options = {{"kind",
                      "KIND",
                      "only setting, package, file, unit, user, group, cron, mount, "
@@ -112,11 +115,18 @@ Command features_row()
                     {"status", "", "how each extractor fared, instead of the features"},
                     {"limit", "N", "at most so many"},
                     {"dir", "TREE", "a folder, .tar or image on this machine"},
+                    {"matrix", "", "one table of many VMs: CSV, or JSON with --json"},
+                    {"varying", "", "matrix: only features in which the VMs differ"},
+                    {"all", "", "matrix: also logs, caches, identities and the like"},
+                    {"npy", "FOLDER", "matrix: codes.npy and schema.json into this folder"},
+                    {"trees", "FOLDER", "matrix: instead of VMs, all folders and .tar in there"},
                     definition_option},
         .examples = {{"stemma features vm:shop-3 --kind package", "The packages of a VM."},
                      {"stemma features vm:shop-3 --file /etc/ssh/sshd_config",
                       "What one file says, line by line."},
-                     {"stemma features --dir ./rootfs.tar --status", "How well a tar is read."}},
+                     {"stemma features --dir ./rootfs.tar --status", "How well a tar is read."},
+                     {"stemma features --matrix release:shop --varying",
+                      "What the VMs of a release differ in, as CSV."}},
         .exits = "4 some extractor could not see everything",
         .run = run_features};
 }
