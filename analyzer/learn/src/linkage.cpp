@@ -60,8 +60,9 @@ std::vector<Merge> in_order_of_height(std::vector<Merge> merges, std::size_t lea
     const auto renamed = [&](std::size_t id) { return id < leaves ? id : place[id - leaves]; };
     std::vector<Merge> sorted;
     for (const std::size_t i : order) {
-        const auto [low, high] = std::minmax(renamed(merges[i].left), renamed(merges[i].right));
-        sorted.push_back({low, high, merges[i].height});
+        const std::size_t left = renamed(merges[i].left);
+        const std::size_t right = renamed(merges[i].right);
+        sorted.push_back({std::min(left, right), std::max(left, right), merges[i].height});
     }
     return sorted;
 }

@@ -108,14 +108,14 @@ public:
 
     std::optional<std::vector<RuleHit::Evidence>> hit(const Rule& rule)
     {
-        const auto holds = [this](const Condition& condition) { return this->holds(condition); };
-        if (std::any_of(rule.none.begin(), rule.none.end(), holds)) {
+        const auto is_met = [this](const Condition& condition) { return this->holds(condition); };
+        if (std::any_of(rule.none.begin(), rule.none.end(), is_met)) {
             return std::nullopt;
         }
         evidence_.clear();
         const bool right =
-            std::all_of(rule.all.begin(), rule.all.end(), holds) &&
-            (rule.any.empty() || std::any_of(rule.any.begin(), rule.any.end(), holds));
+            std::all_of(rule.all.begin(), rule.all.end(), is_met) &&
+            (rule.any.empty() || std::any_of(rule.any.begin(), rule.any.end(), is_met));
         return right ? std::optional(std::move(evidence_)) : std::nullopt;
     }
 

@@ -70,7 +70,7 @@ std::string csv_cell(std::string_view text)
     }
     std::string quoted = "\"";
     for (const char byte : shown) {
-        quoted.append(byte == '"' ? 2 : 1, byte);
+        quoted.append(byte == '"' ? 2U : 1U, byte);
     }
     return quoted + "\"";
 }
