@@ -21,8 +21,7 @@ namespace fs = std::filesystem;
 analyzer::FeatureSet
 read_tree(Context& context, const fs::path& path, const analyzer::Definition& definition)
 {
-    const auto tree = open_tree(context, path);
-    auto features = analyzer::extract(*tree, definition, {context.clock(), context.cancel()});
+    auto features = features_of_tree(context, definition, path);
     analyzer::add_sidecar(path, features);
     return features;
 }
@@ -40,6 +39,8 @@ public:
     ReadAhead(Context& context, const analyzer::Definition& definition, std::vector<fs::path> paths)
         : context_(context), definition_(definition), paths_(std::move(paths))
     {
+        launch_ = std::any_of(paths_.begin(), paths_.end(), is_called_image) ? std::launch::deferred
+                                                                             : std::launch::async;
         const std::size_t workers = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
         while (started_ < paths_.size() && started_ < workers) {
             start_one();
@@ -60,7 +61,7 @@ public:
 private:
     void start_one()
     {
-        running_.push_back(std::async(std::launch::async, [this, path = paths_[started_]] {
+        running_.push_back(std::async(launch_, [this, path = paths_[started_]] {
             return read_tree(context_, path, definition_);
         }));
         ++started_;
@@ -69,6 +70,7 @@ private:
     Context& context_;
     const analyzer::Definition& definition_;
     std::vector<fs::path> paths_;
+    std::launch launch_ = std::launch::async;
     std::deque<std::future<analyzer::FeatureSet>> running_;
     std::size_t started_ = 0;
 };

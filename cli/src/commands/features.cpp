@@ -19,15 +19,11 @@ analyzer::FeatureSet features_asked_for(Context& context, const Args& args)
 {
     if (const auto tree = args.value("dir")) {
         args.expect_words(0, 0, "");
-        return analyzer::extract(*open_tree(context, *tree),
-                                 definition_of(args),
-                                 {.clock = context.clock(), .cancel = context.cancel()});
+        return features_of_tree(context, definition_of(args), *tree);
     }
     const auto& words = args.expect_words(1, 1, "VM or SNAPSHOT");
     if (words[0].starts_with("file:")) {
-        return analyzer::extract(*open_tree(context, words[0].substr(5)),
-                                 definition_of(args),
-                                 {.clock = context.clock(), .cancel = context.cancel()});
+        return features_of_tree(context, definition_of(args), words[0].substr(5));
     }
     return snapshot_folder(context).features(snapshot_named(context, words[0]).id);
 }

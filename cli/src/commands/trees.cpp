@@ -1,6 +1,8 @@
 #include "trees.hpp"
 
+#include "stemma/analyzer/extract_image.hpp"
 #include "stemma/disk/disk.hpp"
+#include "stemma/volume/filesystem.hpp"
 
 #include <array>
 
@@ -28,18 +30,21 @@ std::string_view ending_of(const std::string& name, const Endings& endings)
 
 } // namespace
 
-std::unique_ptr<volume::Filesystem> open_tree(const Context& context, const fs::path& path)
+analyzer::FeatureSet features_of_tree(const Context& context,
+                                      const analyzer::Definition& definition,
+                                      const fs::path& path)
 {
-    if (fs::is_directory(path)) {
-        return volume::open_folder(path);
-    }
-    if (!ending_of(path.filename(), tar_endings).empty()) {
-        return volume::open_tar(path);
+    const analyzer::ExtractOptions extraction{.clock = context.clock(), .cancel = context.cancel()};
+    const bool folder = fs::is_directory(path);
+    if (folder || !ending_of(path.filename(), tar_endings).empty()) {
+        const auto tree = folder ? volume::open_folder(path) : volume::open_tar(path);
+        return analyzer::extract(*tree, definition, extraction);
     }
     disk::OpenOptions options;
     options.allow.assign(context.settings.image_allow.begin(), context.settings.image_allow.end());
     options.allow.push_back(context.state_folder / "images");
-    return disk::open_image_filesystem(path.string(), options);
+    return analyzer::extract_image(
+        disk::open_disk(path.string(), options), std::nullopt, definition, extraction);
 }
 
 bool is_called_tree(const fs::directory_entry& entry)
@@ -47,6 +52,11 @@ bool is_called_tree(const fs::directory_entry& entry)
     const std::string name = entry.path().filename();
     return entry.is_directory() || !ending_of(name, tar_endings).empty() ||
            !ending_of(name, image_endings).empty();
+}
+
+bool is_called_image(const fs::path& path)
+{
+    return !fs::is_directory(path) && !ending_of(path.filename(), image_endings).empty();
 }
 
 std::string name_of_tree(const fs::path& path)
