@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "checked_pages.hpp"
+#include "log_format.hpp"
 
 namespace stemma::sqlite {
 
@@ -49,29 +50,17 @@ bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint6
     return true;
 }
 
-std::uint32_t big_endian(const unsigned char* at) noexcept
-{
-    return static_cast<std::uint32_t>(at[0]) << 24U | static_cast<std::uint32_t>(at[1]) << 16U |
-           static_cast<std::uint32_t>(at[2]) << 8U | static_cast<std::uint32_t>(at[3]);
-}
-
 /// Pages of which the write-ahead log has a committed version. When the power went while the log
 /// was being copied, such a page may be torn in the file, and nobody reads it there.
-/// source  https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_size)
 {
-    constexpr std::size_t header_size = 32;
-    constexpr std::size_t frame_header_size = 24;
-    constexpr std::size_t salts_at = 16;      // of the log's header
-    constexpr std::size_t frame_salts_at = 8; // of a frame's
-    constexpr std::size_t salts_size = 8;
     std::set<std::uint64_t> committed;
     std::set<std::uint64_t> pending;
     if (::access(log.c_str(), R_OK) != 0) {
         return committed;
     }
     const Fd fd = open_file(log, O_RDONLY);
-    std::array<unsigned char, header_size> header{};
+    std::array<unsigned char, log_header_size> header{};
     std::array<unsigned char, frame_header_size> frame{};
     const auto read = [&](auto& into, std::size_t at) {
         return ::pread(fd.get(), into.data(), into.size(), static_cast<off_t>(at)) ==
@@ -80,10 +69,10 @@ std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_si
     if (!read(header, 0)) {
         return committed;
     }
-    for (auto at = header_size; read(frame, at); at += frame_header_size + page_size) {
+    for (auto at = log_header_size; read(frame, at); at += frame_header_size + page_size) {
         if (!std::equal(frame.begin() + frame_salts_at,
-                        frame.begin() + frame_salts_at + salts_size,
-                        header.begin() + salts_at)) {
+                        frame.begin() + frame_salts_at + log_salts_size,
+                        header.begin() + log_salts_at)) {
             break; // of an earlier use of the log
         }
         pending.insert(big_endian(frame.data()));

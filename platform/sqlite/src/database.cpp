@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "checked_pages.hpp"
+#include "log_format.hpp"
 
 namespace stemma::sqlite {
 
@@ -68,7 +69,7 @@ void Statement::check(int code) const
     if (code != SQLITE_OK) {
         auto* database = sqlite3_db_handle(statement_.get());
         const char* path = sqlite3_db_filename(database, "main");
-        throw error_of(database, code, path != nullptr ? path : "database");
+        throw error_of(database, code, path != nullptr && *path != '\0' ? path : "database");
     }
 }
 
@@ -114,7 +115,7 @@ bool Statement::step()
     }
     auto* database = sqlite3_db_handle(statement_.get());
     const char* path = sqlite3_db_filename(database, "main");
-    Error error = error_of(database, code, path != nullptr ? path : "database");
+    Error error = error_of(database, code, path != nullptr && *path != '\0' ? path : "database");
     reset();
     throw error;
 }
@@ -189,6 +190,38 @@ Database::Database(const std::string& path, const Options& options)
         throw error_of(opened, code, path);
     }
     configure(options);
+}
+
+Database::Database(Image image) : path_(std::move(image.name)), image_(std::move(image.bytes))
+{
+    apply_log(image_, image.log);
+    constexpr std::size_t write_version_at = 18;
+    constexpr std::size_t header_size = 100;
+    if (image_.size() < header_size) {
+        throw Error(ErrorCode::corrupt, fmt::format("{}: too short for a database", path_));
+    }
+    // There is no log in memory: 1 says that it needs none.
+    image_[write_version_at] = image_[write_version_at + 1] = 1;
+    sqlite3* opened = nullptr;
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int code = sqlite3_open_v2(":memory:", &opened, flags, nullptr);
+    handle_.reset(opened);
+    if (code != SQLITE_OK) {
+        throw error_of(opened, code, path_);
+    }
+    const auto size = static_cast<sqlite3_int64>(image_.size());
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): SQLite's bytes are unsigned
+    auto* const bytes = reinterpret_cast<unsigned char*>(image_.data());
+    const int taken =
+        sqlite3_deserialize(handle_.get(), "main", bytes, size, size, SQLITE_DESERIALIZE_READONLY);
+    if (taken != SQLITE_OK) {
+        throw error_of(handle_.get(), taken, path_);
+    }
+    sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+    execute("PRAGMA trusted_schema = OFF;"
+            "PRAGMA cell_size_check = ON;"
+            "PRAGMA temp_store = MEMORY;"
+            "PRAGMA mmap_size = 0");
 }
 
 Database::~Database() = default;

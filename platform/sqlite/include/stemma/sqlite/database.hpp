@@ -115,6 +115,14 @@ std::optional<Label> label_of(const std::string& path);
 /// bytes of the version was changed, and no program did that.
 bool label_was_of_version(const std::string& path, std::int32_t version);
 
+/// A database that somebody else wrote, in memory: the bytes of its file and of its write-ahead
+/// log.
+struct Image {
+    std::string name;  ///< what messages call it
+    std::string bytes; ///< of the file
+    std::string log{}; ///< of the file beside it that ends with "-wal"; empty: none
+};
+
 /// One connection, one thread. synchronous=FULL: what a transaction committed survives power
 /// loss. recursive_triggers is on, so that INSERT OR REPLACE fires the triggers that refuse it.
 ///
@@ -124,6 +132,10 @@ class Database {
 public:
     /// throws  not_found: no such file and not `create`; corrupt: not a database; io
     explicit Database(const std::string& path, const Options& options = {});
+    /// Reads an image, with what its log says was committed; opens no file, and writes nothing.
+    /// Nothing of it is trusted: damage and traps show as `corrupt` where they are met.
+    /// throws  corrupt: not a database
+    explicit Database(Image image);
     ~Database();
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
@@ -177,6 +189,7 @@ private:
     void watch_reading(bool reading);
     [[nodiscard]] bool read_too_long() const noexcept;
     std::string path_;
+    std::string image_; ///< of a database in memory
     std::chrono::milliseconds patience_{};
     std::uint64_t longest_log_ = 0;
     std::chrono::milliseconds longest_reading_{};
