@@ -188,7 +188,7 @@ bool extract_rpm(Source& source, Sink& sink)
         const auto path = fmt::format("{}/rpmdb.sqlite", folder);
         if (source.exists(path)) {
             std::vector<Package> packages;
-            for (auto& one : copy_and_read_rpm_database(source, path, sink)) {
+            for (auto& one : read_rpm_database(source, path, sink)) {
                 packages.push_back({.name = std::move(one.name),
                                     .version = std::move(one.version),
                                     .arch = std::move(one.arch),

@@ -1,17 +1,16 @@
 #include "rpm.hpp"
 
 #include "stemma/core/error.hpp"
-#include "stemma/core/file.hpp"
 #include "stemma/sqlite/database.hpp"
 
-#include <array>
 #include <map>
 
 namespace stemma::analyzer {
 
 namespace {
 
-constexpr std::uint64_t largest_database = 512ULL << 20U;
+constexpr std::uint64_t largest_database = 256ULL << 20U; // that of a large server has 100 MiB
+constexpr std::size_t most_packages = 200'000;
 constexpr std::size_t most_entries = 65'536;
 constexpr std::size_t entry_size = 16;
 constexpr std::size_t intro_size = 8;
@@ -93,12 +92,13 @@ std::optional<RpmPackage> read_rpm_header(std::string_view blob)
     return package.name.empty() ? std::nullopt : std::optional(std::move(package));
 }
 
-std::vector<RpmPackage> read_rpm_database(const std::string& file, Sink& sink)
+std::vector<RpmPackage> read_rpm_database(const Source& source, const std::string& path, Sink& sink)
 {
-    sqlite::Options options;
-    options.read_only = true;
-    sqlite::Database database(file, options);
-    database.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON");
+    const std::string log = path + "-wal";
+    sqlite::Database database(
+        sqlite::Image{path,
+                      source.tree.read_all(path, largest_database),
+                      source.exists(log) ? source.tree.read_all(log, largest_database) : ""});
     // The guest wrote it: a view of that name could compute for ever.
     if (database.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Packages' "
                          "AND type = 'table' AND sql NOT LIKE '%VIRTUAL%' "
@@ -108,29 +108,18 @@ std::vector<RpmPackage> read_rpm_database(const std::string& file, Sink& sink)
     std::vector<RpmPackage> packages;
     auto rows = database.prepare("SELECT blob FROM Packages ORDER BY hnum");
     while (rows.step()) {
+        if (packages.size() >= most_packages || source.late()) {
+            sink.miss("packages beyond what is read of rpm's database", path);
+            break;
+        }
         auto package = read_rpm_header(rows.view(0));
         if (!package) {
-            sink.miss("damaged headers in rpm's database", file);
+            sink.miss("damaged headers in rpm's database", path);
         } else if (package->name != "gpg-pubkey") { // keys are kept as if they were packages
             packages.push_back(std::move(*package));
         }
     }
     return packages;
-}
-
-std::vector<RpmPackage>
-copy_and_read_rpm_database(const Source& source, const std::string& path, Sink& sink)
-{
-    const TemporaryFolder folder("rpm-database");
-    for (const std::string_view suffix : {"", "-wal"}) {
-        const std::string from = path + std::string(suffix);
-        if (source.exists(from)) {
-            write_file(folder.path() / ("rpmdb.sqlite" + std::string(suffix)),
-                       source.tree.read_all(from, largest_database),
-                       0600);
-        }
-    }
-    return read_rpm_database((folder.path() / "rpmdb.sqlite").string(), sink);
 }
 
 } // namespace stemma::analyzer

@@ -21,11 +21,10 @@ struct RpmPackage {
 /// one. Source: rpm's docs/manual/format_header.md.
 std::optional<RpmPackage> read_rpm_header(std::string_view blob);
 
-/// rpmdb.sqlite, which rpm 4.16 and newer write (RHEL 9, Fedora 33).
+/// rpmdb.sqlite, which rpm 4.16 and newer write (RHEL 9, Fedora 33), with what the log beside it
+/// holds. Read in memory: a process in a jail opens no file.
 /// throws  corrupt, unsupported: not such a database
-std::vector<RpmPackage> read_rpm_database(const std::string& file, Sink& sink);
-/// The same from a tree: a copy is read, with the write-ahead log beside it.
 std::vector<RpmPackage>
-copy_and_read_rpm_database(const Source& source, const std::string& path, Sink& sink);
+read_rpm_database(const Source& source, const std::string& path, Sink& sink);
 
 } // namespace stemma::analyzer
