@@ -18,6 +18,38 @@ constexpr double service_bonus = 2.0;
 
 } // namespace
 
+double Survey::prior(const Item& item) const
+{
+    const Pool::Node& node = pool_.node(item.node);
+    const std::string_view name = pool_.name_text(item.node);
+    double prior = 0;
+    if (node.role == NodeRole::attribute) {
+        if (name == "sha256") {
+            prior -= 2;
+        } else if (name == "lines" || name == "size") {
+            prior -= 3;
+        }
+    }
+    if (node.role == NodeRole::setting && (name == "uid" || name == "gid")) {
+        prior -= 3;
+    }
+    const auto [file, key] = pool_.describe(item.node);
+    if (file == "package:") {
+        prior -= 2;
+    }
+    if (item.question == Question::novelty) {
+        prior -= node.role == NodeRole::path || node.role == NodeRole::record ? 1.5 : 0.5;
+    }
+    const std::size_t holders = judge_.present(node.parent);
+    if (holders <= 3 && holders * 10 < judge_.peers()) {
+        prior -= 1.5; // hardly a peer has anything there
+    }
+    if (concerns_service(options_.service, file, key)) {
+        prior += service_bonus;
+    }
+    return prior;
+}
+
 /// The package that brought a file, where the target has another version of it than its peers.
 std::string Survey::upgraded_package(NodeId node) const
 {
