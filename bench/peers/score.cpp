@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
+#include <limits>
 #include <regex>
 
 namespace {
@@ -33,16 +34,26 @@ bool is_hit(const Finding::Member& member, const Json& accept)
     return false;
 }
 
-std::size_t rank_of(const Ranking& ranking, const Json& accept)
+bool names(const Finding& finding, const Json& accept)
 {
-    for (std::size_t i = 0; i < ranking.findings.size(); ++i) {
-        for (const auto& member : ranking.findings[i].members) {
-            if (is_hit(member, accept)) {
-                return i + 1;
-            }
-        }
+    return std::any_of(finding.members.begin(), finding.members.end(), [&](const auto& member) {
+        return is_hit(member, accept);
+    });
+}
+
+/// 0: not among them.
+double rank_of(const Ranking& ranking, const Json& accept)
+{
+    const auto& all = ranking.findings;
+    const auto hit = std::find_if(
+        all.begin(), all.end(), [&](const Finding& finding) { return names(finding, accept); });
+    if (hit == all.end()) {
+        return 0;
     }
-    return 0;
+    const auto alike = [&](const Finding& other) { return other.score == hit->score; };
+    const auto first = std::find_if(all.begin(), hit, alike);
+    const auto last = std::find_if_not(hit, all.end(), alike);
+    return static_cast<double>((first - all.begin()) + (last - all.begin()) + 1) / 2;
 }
 
 } // namespace
@@ -53,30 +64,46 @@ void Score::add(const std::string& run, const Ranking& ranking)
         if (string_member(one, "run") != run) {
             continue;
         }
-        const std::size_t rank = rank_of(ranking, array_member(one, "accept"));
+        const double rank = rank_of(ranking, array_member(one, "accept"));
         for (const std::string& name : {std::string("all"), string_member(one, "kind")}) {
             Tally& tally = tallies_[name];
             ++tally.runs;
-            tally.found += rank > 0 ? 1U : 0U;
-            tally.first += rank == 1 ? 1U : 0U;
-            tally.five += rank > 0 && rank <= 5 ? 1U : 0U;
-            tally.ten += rank > 0 && rank <= 10 ? 1U : 0U;
+            if (rank > 0) {
+                ++tally.found;
+                tally.first += rank <= 1 ? 1U : 0U;
+                tally.five += rank <= 5 ? 1U : 0U;
+                tally.ten += rank <= 10 ? 1U : 0U;
+                tally.ranks.push_back(rank);
+            }
         }
     }
 }
 
+std::string Score::row_of(const Tally& tally)
+{
+    const auto n = static_cast<double>(tally.runs);
+    const auto share = [&](std::size_t count) { return static_cast<double>(count) / n; };
+    auto ranks = tally.ranks;
+    ranks.resize(tally.runs, std::numeric_limits<double>::infinity());
+    std::sort(ranks.begin(), ranks.end());
+    return fmt::format("{:>4.2f}  {:.2f}  {:.2f}  {:.2f}  {:>6.1f}",
+                       share(tally.found),
+                       share(tally.first),
+                       share(tally.five),
+                       share(tally.ten),
+                       ranks[ranks.size() / 2]);
+}
+
+std::string Score::summary() const
+{
+    return row_of(tallies_.at("all"));
+}
+
 std::string Score::report() const
 {
-    std::string text = "kind         runs  found  r@1   r@5   r@10\n";
+    std::string text = "kind         runs  found  r@1   r@5   r@10  median\n";
     for (const auto& [name, tally] : tallies_) {
-        const auto n = static_cast<double>(tally.runs);
-        text += fmt::format("{:<12} {:>4}  {:.2f}   {:.2f}  {:.2f}  {:.2f}\n",
-                            name,
-                            tally.runs,
-                            static_cast<double>(tally.found) / n,
-                            static_cast<double>(tally.first) / n,
-                            static_cast<double>(tally.five) / n,
-                            static_cast<double>(tally.ten) / n);
+        text += fmt::format("{:<12} {:>4}   {}\n", name, tally.runs, row_of(tally));
     }
     return text;
 }
