@@ -198,7 +198,7 @@ std::vector<Command> compare_commands()
              "in this respect. Host names, addresses, machine ids, keys, logs and the like are "
              "taken out by rule.\n\n"
              "Peers are, unless --peers names them, the VMs of the same release, else those of the "
-             "same image lineage, else all VMs.\n\n"
+             "same image lineage, else those with the same packages, else all VMs.\n\n"
              "With --dir nothing but file trees is needed: an unpacked root file system, a .tar or "
              "an image, "
              "and a folder of such. A JSON file beside a tree (web1.tar, web1.json) may say what a "

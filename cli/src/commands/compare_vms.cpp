@@ -44,9 +44,33 @@ std::vector<std::string> words_of_set(const std::string& text)
     return words;
 }
 
-/// Same release, else same image lineage, else all: the first of these that has anybody.
-std::vector<VmInfo> usual_peers(lineage::Store& store, const VmInfo& target, std::string& are)
+/// Names of the packages that are installed.
+std::set<std::string> packages_of(const analyzer::FeatureSet& features)
 {
+    std::set<std::string> names;
+    for (const auto& feature : features.features) {
+        if (feature.kind == "package") {
+            names.insert(feature.identity);
+        }
+    }
+    return names;
+}
+
+/// Share of the packages of both that they have in common.
+double likeness(const std::set<std::string>& one, const std::set<std::string>& other)
+{
+    const auto common = static_cast<double>(
+        std::ranges::count_if(one, [&](const std::string& name) { return other.contains(name); }));
+    const double all = static_cast<double>(one.size() + other.size()) - common;
+    return all > 0 ? common / all : 0;
+}
+
+/// Same release, else same image lineage, else all: the first of these that has anybody.
+/// `related` is false in the last case.
+std::vector<VmInfo>
+usual_peers(lineage::Store& store, const VmInfo& target, std::string& are, bool& related)
+{
+    related = true;
     const auto all = store.vms();
     const auto others = [&](const auto& belongs) {
         std::vector<VmInfo> some;
@@ -74,7 +98,30 @@ std::vector<VmInfo> usual_peers(lineage::Store& store, const VmInfo& target, std
         }
     }
     are = "all other VMs";
+    related = false;
     return others([](const VmInfo&) { return true; });
+}
+
+/// Peers in the pool, each with how like the target's its packages are.
+using Likenesses = std::vector<std::pair<analyzer::VmIndex, double>>;
+
+/// A peer that is read and counted; `use` gets its index and features.
+template <typename Use>
+void add_snapshot(const analyzer::SnapshotFolder& folder,
+                  const std::string& name,
+                  const std::string& id,
+                  ComparedSet& set,
+                  const Use& use)
+{
+    try {
+        const auto features = folder.features(id);
+        use(set.pool->add(set.pool->read(name, features)), features);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::interrupted) {
+            throw;
+        }
+        set.gaps.push_back({name, error.one_line()});
+    }
 }
 
 void add_snapshot(const analyzer::SnapshotFolder& folder,
@@ -82,17 +129,35 @@ void add_snapshot(const analyzer::SnapshotFolder& folder,
                   const std::string& id,
                   ComparedSet& set)
 {
-    try {
-        set.pool->add(set.pool->read(name, folder.features(id)));
-    } catch (const Error& error) {
-        set.gaps.push_back({name, error.one_line()});
-    }
+    add_snapshot(folder, name, id, set, [](analyzer::VmIndex, const analyzer::FeatureSet&) {});
 }
 
-void add_peers(Context& context, const Args& args, const SnapshotInfo& target, ComparedSet& set)
+/// Of VMs that nothing else unites those with the same packages stay, where there are enough.
+void keep_alike(const Likenesses& peers, ComparedSet& set)
+{
+    constexpr double alike = 0.9;
+    constexpr std::ptrdiff_t enough = 3;
+    const auto is_alike = [](const auto& peer) { return peer.second >= alike; };
+    if (std::ranges::count_if(peers, is_alike) < enough) {
+        return;
+    }
+    for (const auto& peer : peers) {
+        if (!is_alike(peer)) {
+            set.pool->remove(peer.first);
+        }
+    }
+    set.peers_are = "VMs with the same packages";
+}
+
+void add_peers(Context& context,
+               const Args& args,
+               const SnapshotInfo& target,
+               const std::set<std::string>& packages,
+               ComparedSet& set)
 {
     lineage::Store& store = context.store();
     std::vector<VmInfo> peers;
+    bool related = true;
     if (const auto words = args.value("peers")) {
         peers = vms_named(context, words_of_set(*words));
         set.peers_are = *words;
@@ -103,10 +168,11 @@ void add_peers(Context& context, const Args& args, const SnapshotInfo& target, C
         }
         self.uuid = target.vm;
         self.image = self.image.empty() ? target.image : self.image;
-        peers = usual_peers(store, self, set.peers_are);
+        peers = usual_peers(store, self, set.peers_are, related);
     }
     const auto leave_out = args.values("exclude");
     const auto folder = snapshot_folder(context);
+    Likenesses likenesses;
     Activity activity(context.progress(), "reading snapshots", peers.size(), "snapshots");
     for (const VmInfo& vm : peers) {
         context.cancel().check();
@@ -123,8 +189,18 @@ void add_peers(Context& context, const Args& args, const SnapshotInfo& target, C
                  "it has no snapshot; take one: stemma snapshot take vm:" + shell_quote(vm.name)});
             continue;
         }
-        add_snapshot(folder, vm.name, snapshots.back().id, set);
+        add_snapshot(folder,
+                     vm.name,
+                     snapshots.back().id,
+                     set,
+                     [&](analyzer::VmIndex index, const analyzer::FeatureSet& features) {
+                         if (!related) {
+                             likenesses.emplace_back(index,
+                                                     likeness(packages, packages_of(features)));
+                         }
+                     });
     }
+    keep_alike(likenesses, set);
 }
 
 /// The VM's own past instead of peers.
@@ -164,11 +240,12 @@ void compare_vms(Context& context, const Args& args, ComparedSet& set)
     set.target_name = target.vm_name;
     set.target_vm = target.vm;
     set.target_snapshot = target.id;
-    set.target = set.pool->read(target.vm_name, snapshot_folder(context).features(target.id), true);
+    const auto features = snapshot_folder(context).features(target.id);
+    set.target = set.pool->read(target.vm_name, features, true);
     if (args.has("baseline") || args.has("since")) {
         add_past(context, args, target, set);
     } else {
-        add_peers(context, args, target, set);
+        add_peers(context, args, target, packages_of(features), set);
     }
 }
 
