@@ -8,8 +8,8 @@ namespace stemma::analyzer {
 /// "∋": separates a list's key from one of its elements.
 inline constexpr std::string_view element_mark = "\xE2\x88\x8B";
 
-/// Follows a setting's own name in the feature beside it that says that its value names a file, user
-/// or group that is not there: "root (names nothing)".
+/// Follows a setting's own name in the feature beside it that says that its value names a file,
+/// user or group that is not there: "root (names nothing)".
 inline constexpr std::string_view names_nothing = " (names nothing)";
 
 /// Parts of a setting's key, "server[a/b]/location[/]/root∋x": "/" separates them outside of

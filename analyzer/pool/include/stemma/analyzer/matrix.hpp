@@ -43,8 +43,8 @@ Matrix matrix_of(const Pool& pool, const MatrixOptions& options);
 /// the order lacks are left out. For models that were made from another table.
 Matrix in_order(const Matrix& matrix, const std::vector<std::string>& names);
 
-/// sha256 over the names of the columns, in order, each with a newline: two tables with the same one
-/// can be laid side by side.
+/// sha256 over the names of the columns, in order, each with a newline: two tables with the same
+/// one can be laid side by side.
 std::string schema_digest(const Matrix& matrix);
 
 /// RFC 4180, UTF-8; bytes that are not as \xNN. First column "vm"; a VM that lacks a column has an
