@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recording, pushing, proving and pruning, as a user does it.
 
-usage: writing_test.py STEMMA
+usage: writing_test.py STEMMA [--full-disk]
 """
 import base64
 import json
@@ -14,7 +14,7 @@ import tempfile
 import time
 
 FAILURES = []
-STEMMA = sys.argv[1]
+STEMMA = os.path.abspath(sys.argv[1])
 
 
 def want(holds, text):
@@ -273,8 +273,14 @@ cd "$1"; shift
 cat >"$PWD/../feed" ; "$@" ingest "$PWD/../feed"; status=$?
 [ $status = 0 ] && { echo "there was room"; exit 1; }
 "$@" ledger verify --rebuild >&2 || exit 2
+TMPDIR="$PWD" "$@" ledger verify --rebuild >&2; [ $? = 1 ] || exit 3
 mount -o remount,size=64m none "$PWD"; cd "$PWD"
-"$@" ingest "$PWD/../feed" && "$@" ledger verify --rebuild >&2
+"$@" ingest "$PWD/../feed" && "$@" ledger verify --rebuild >&2 || exit 4
+# Filled by others: no room even for the index of the log.
+dd if=/dev/zero of=others bs=1k 2>/dev/null
+"$@" log vm:u --limit 1 && "$@" ledger verify || exit 5
+tail -n 1 "$PWD/../feed" | sed 's/"oseq": 2999/"oseq": 3000/' | "$@" ingest -; [ $? = 1 ] || exit 6
+rm others; "$@" ledger verify --rebuild >&2
 """
 
 
@@ -289,6 +295,7 @@ def full_disk(folder):
         print("a full disk was not tried: no mount namespaces here")
         return
     want(done.returncode == 0 and "no space left" in done.stderr, f"full disk: {done}")
+    want("name a folder with room: TMPDIR=" in done.stderr, f"no room to derive again: {done.stderr}")
 
 
 def main():

@@ -219,7 +219,7 @@ Command verify_row()
             "end is found as well; with --key also that somebody trusted signed it.",
         .options = {{.name = "rebuild",
                      .value = "",
-                     .help = "also derive every table again, beside the store, and compare"},
+                     .help = "also derive every table again, in a copy, and compare"},
                     {.name = "checkpoint",
                      .value = "FILE",
                      .help = "the ledger must still hold what it held then"},

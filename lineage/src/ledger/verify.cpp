@@ -10,6 +10,7 @@
 #include "../store/migrate.hpp"
 #include "../store/schema.hpp"
 #include "merkle.hpp"
+#include "rederive.hpp"
 #include "tombstones.hpp"
 
 namespace stemma::lineage {
@@ -110,6 +111,8 @@ public:
         for (auto& finding : store_.db.integrity_findings()) {
             find("database: " + finding);
         }
+        auto commits = store_.db.prepare(fmt::format("{}ORDER BY no", commit_columns));
+        bool more = commits.step(); // from here on all that is read is of one moment
         report_.events =
             static_cast<std::uint64_t>(store_.db.integer("SELECT count(*) FROM event"));
         Progress quiet(ProgressMode::none);
@@ -117,8 +120,7 @@ public:
                           "verifying the ledger",
                           report_.events,
                           "events");
-        auto commits = store_.db.prepare(fmt::format("{}ORDER BY no", commit_columns));
-        while (commits.step()) {
+        for (; more; more = commits.step()) {
             check(commit_of(commits), activity);
         }
         for (auto& finding : tombstone_findings(store_)) {
@@ -231,42 +233,6 @@ private:
     bool met_checkpoint_ = false;
 };
 
-/// Derives again in a copy, and names the tables whose rows differ.
-void compare_with_rebuilt(Store::Impl& store, const Verification& wanted, VerifyReport& report)
-{
-    const TemporaryFolder folder("stemma-verify",
-                                 std::filesystem::absolute(store.db.path()).parent_path());
-    const std::string copy = folder.path() / "rebuilt.db";
-    store.db.backup_to(copy);
-    {
-        Store::Impl rebuilt(copy, {}, store.clock, store.log);
-        rebuilt.db.execute("PRAGMA synchronous = OFF"); // a copy that is thrown away
-        sqlite::Transaction transaction(rebuilt.db);
-        derive_all(rebuilt, wanted.progress, wanted.cancel);
-        transaction.commit();
-    }
-    store.db.prepare("ATTACH ? AS rebuilt").bind(copy).run();
-    for (const auto table : derived_tables()) {
-        const auto differing = [&](std::string_view a, std::string_view b) {
-            return store.db.integer(fmt::format(
-                "SELECT count(*) FROM (SELECT * FROM {0}.{2} EXCEPT SELECT * FROM {1}.{2})",
-                a,
-                b,
-                table));
-        };
-        const auto extra = differing("main", "rebuilt");
-        const auto missing = differing("rebuilt", "main");
-        if (extra != 0 || missing != 0) {
-            report.findings.push_back(
-                fmt::format("table {}: {} rows that the ledger does not explain, {} rows missing",
-                            table,
-                            extra,
-                            missing));
-        }
-    }
-    store.db.execute("DETACH rebuilt");
-}
-
 std::vector<Gap> origin_gaps(sqlite::Database& db)
 {
     std::vector<Gap> gaps;
@@ -292,7 +258,7 @@ VerifyReport verify(Store& store, const Verification& wanted)
         Verifier(store.impl(), wanted, report).run();
         report.gaps = origin_gaps(store.impl().db);
         if (wanted.rebuild && report.findings.empty()) {
-            compare_with_rebuilt(store.impl(), wanted, report);
+            report.findings = rederivation_findings(store, wanted);
         }
     } catch (const Error& error) {
         if (error.code() != ErrorCode::corrupt) {

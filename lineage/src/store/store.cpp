@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "impl.hpp"
 #include "migrate.hpp"
@@ -45,16 +46,24 @@ std::unique_ptr<Store::Impl> open_for_reading(const std::string& path, const Clo
                     "the first thing that is recorded makes one, for instance `stemma build -- "
                     "make`; --store or STEMMA_STORE name another");
     }
-    sqlite::Options options;
-    try {
-        return std::make_unique<Store::Impl>(path, options, clock, log);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::io) {
-            throw;
+    std::vector<sqlite::Options> ways(3);
+    ways[1].read_only = true; // readable, and not writable, by this user
+    ways[2].alone = true;     // on a full disk
+    ways[2].patience = std::chrono::seconds(1);
+    std::optional<Error> first;
+    for (const auto& way : ways) {
+        try {
+            auto impl = std::make_unique<Store::Impl>(path, way, clock, log);
+            check_version(impl->db); // the first look at the file
+            return impl;
+        } catch (const Error& error) {
+            if (!first && error.code() != ErrorCode::io) {
+                throw;
+            }
+            first = first ? first : error;
         }
-        options.read_only = true; // readable, and not writable, by this user
-        return std::make_unique<Store::Impl>(path, options, clock, log);
     }
+    throw Error(*first);
 }
 
 /// The store's own identity as an origin, made once.

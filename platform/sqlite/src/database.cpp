@@ -27,7 +27,8 @@ Error error_of(sqlite3* database, int code, std::string_view path)
                      "changed it"),
                 "`stemma ledger verify` tells what is damaged"};
     }
-    switch (code & 0xff) {
+    // The log's index in shared memory is a file as well, which is made when none is there.
+    switch (code == SQLITE_IOERR_SHMSIZE ? SQLITE_FULL : code & 0xff) {
     case SQLITE_FULL:
         return {ErrorCode::io,
                 name("no space left on the disk; nothing of this was kept"),
@@ -233,6 +234,9 @@ void Database::configure(const Options& options)
     if (options.vfs.empty() && !options.read_only) {
         int bytes = checksum_size; // taken when the file is made, or made anew
         sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes);
+    }
+    if (options.alone) {
+        execute("PRAGMA locking_mode = EXCLUSIVE");
     }
     execute(fmt::format("PRAGMA cache_size = -{}", options.cache_kib));
     execute("PRAGMA synchronous = FULL;"

@@ -89,6 +89,9 @@ private:
 struct Options {
     bool create = false; ///< makes the file when it is missing
     bool read_only = false;
+    /// Keeps all others out as long as it is open, and so needs no shared memory, which takes a
+    /// little room on the disk.
+    bool alone = false;
     /// Empty: the system's, with checksums of pages (see below).
     std::string vfs;
     /// Memory for pages, in KiB. Debian's default of 2 MiB makes every large answer read twice.
