@@ -81,6 +81,9 @@ public:
             }
             take(match);
         }
+        for (auto& feature : references_.lonely_sockets()) {
+            settings_.add(std::move(feature));
+        }
     }
 
 private:

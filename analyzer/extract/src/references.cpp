@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t longest_path = 256;
 constexpr std::size_t most_lookups = 50'000;
+constexpr std::size_t most_of_one_socket = 16;
 
 bool is_name_byte(char byte)
 {
@@ -47,6 +48,36 @@ bool is_made_at_run_time(std::string_view path)
         return path.starts_with(folder) &&
                (path.size() == folder.size() || path[folder.size()] == '/');
     });
+}
+
+/// "/run/php/fpm.sock" of "proxy:unix:/var/run/php/fpm.sock|fcgi://localhost"; empty: none.
+std::string socket_in(std::string_view value)
+{
+    constexpr std::string_view ending = ".sock";
+    constexpr std::string_view old_folder = "/var/run/";
+    const auto end = value.find(ending);
+    const auto start = value.substr(0, end).find('/');
+    if (end == std::string_view::npos || start == std::string_view::npos ||
+        end - start > longest_path) {
+        return {};
+    }
+    const std::string_view path = value.substr(start, end + ending.size() - start);
+    return path.starts_with(old_folder) ? std::string(path.substr(4)) : std::string(path);
+}
+
+/// "/etc/nginx" of everything in there.
+std::string program_of(std::string_view file)
+{
+    const auto folder = file.find('/', 1);
+    return std::string(file.substr(0, file.find('/', std::min(folder, file.size() - 1) + 1)));
+}
+
+Feature names_nothing_feature(const Feature& setting, std::string_view name, std::string value)
+{
+    Feature feature = setting;
+    feature.attribute = std::string(name).append(names_nothing);
+    feature.value = std::move(value);
+    return feature;
 }
 
 enum class Account { none, user, group };
@@ -113,6 +144,7 @@ std::optional<Feature> References::check(const Feature& setting)
     if (setting.type == "lines" || setting.value_type == ValueType::damage) {
         return std::nullopt;
     }
+    note_socket(setting, value);
     std::string_view missing;
     const Account account = account_named_by(name);
     if (const auto path = path_in(value); !path.empty()) {
@@ -125,11 +157,39 @@ std::optional<Feature> References::check(const Feature& setting)
     if (missing.empty()) {
         return std::nullopt;
     }
-    Feature feature = setting;
-    feature.attribute = std::string(name).append(names_nothing);
-    feature.value = missing;
+    Feature feature = names_nothing_feature(setting, name, std::string(missing));
     feature.value_type = account == Account::none ? ValueType::path : ValueType::text;
     return feature;
+}
+
+void References::note_socket(const Feature& setting, std::string_view value)
+{
+    std::string path = socket_in(value);
+    if (path.empty() || !is_made_at_run_time(path) || sockets_.size() >= most_lookups) {
+        return;
+    }
+    Socket& socket = sockets_[std::move(path)];
+    socket.programs.insert(program_of(setting.file));
+    if (socket.programs.size() == 1 && socket.settings.size() < most_of_one_socket) {
+        socket.settings.push_back(setting);
+    }
+}
+
+std::vector<Feature> References::lonely_sockets() const
+{
+    std::vector<Feature> features;
+    for (const auto& [path, socket] : sockets_) {
+        if (socket.programs.size() > 1) {
+            continue;
+        }
+        for (const Feature& setting : socket.settings) {
+            const std::string_view attribute = setting.attribute;
+            const auto name = attribute.substr(0, attribute.find(element_mark));
+            features.push_back(names_nothing_feature(setting, name, path));
+            features.back().value_type = ValueType::path;
+        }
+    }
+    return features;
 }
 
 } // namespace stemma::analyzer

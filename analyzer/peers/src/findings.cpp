@@ -37,11 +37,12 @@ double Survey::prior(const Item& item) const
     if (file == "package:") {
         prior -= 2;
     }
-    if (item.question == Question::novelty) {
+    const bool reference = name.ends_with(names_nothing);
+    if (item.question == Question::novelty && !reference) {
         prior -= node.role == NodeRole::path || node.role == NodeRole::record ? 1.5 : 0.5;
     }
     const std::size_t holders = judge_.present(node.parent);
-    if (holders <= 3 && holders * 10 < judge_.peers()) {
+    if (holders <= 3 && holders * 10 < judge_.peers() && !reference) {
         prior -= 1.5; // hardly a peer has anything there
     }
     if (concerns_service(options_.service, file, key)) {

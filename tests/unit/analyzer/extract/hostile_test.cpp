@@ -94,9 +94,26 @@ TEST_CASE("a setting that names what is not there says so")
         }
     }
     CHECK(said ==
-          std::vector<std::string>{"root (names nothing) /srv/missing "
+          std::vector<std::string>{"fastcgi_pass (names nothing) /run/none.sock "
+                                   "/etc/nginx/nginx.conf:http/server[a.example:80]",
+                                   "root (names nothing) /srv/missing "
                                    "/etc/nginx/nginx.conf:http/server[b.example:80]",
                                    "allowgroups (names nothing) gone /etc/ssh/sshd_config"});
+}
+
+TEST_CASE("a socket that one program names and no other serves says so")
+{
+    support::TreeMaker tree;
+    tree.file("etc/nginx/sites-enabled/a",
+              "server {\n  listen 80;\n  server_name a.example;\n  location /one {\n    "
+              "fastcgi_pass unix:/var/run/php/fpm.sock;\n  }\n  location /two {\n    "
+              "fastcgi_pass unix:/run/php-fpm.sock;\n  }\n}\n")
+        .file("etc/php/8.2/fpm/pool.d/www.conf", "[www]\nlisten = /run/php/fpm.sock\n");
+    const auto set = features_of(*tree.as_folder(), default_definition());
+    const std::string site = "/etc/nginx/sites-enabled/a:server[a.example:80]/location";
+    const std::string attribute = "fastcgi_pass (names nothing)";
+    CHECK(set.find("setting", site + "[/one]", attribute) == nullptr);
+    CHECK(set.value_of("setting", site + "[/two]", attribute) == "/run/php-fpm.sock");
 }
 
 TEST_CASE("files know the package that they came with")
