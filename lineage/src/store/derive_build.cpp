@@ -84,6 +84,16 @@ private:
     std::map<std::string, std::int64_t> repos_;
 };
 
+/// Other programs' manifests may name them in any order, and twice.
+std::vector<model::FileIndex> ascending(std::vector<model::FileIndex> files)
+{
+    if (!std::is_sorted(files.begin(), files.end())) {
+        std::sort(files.begin(), files.end());
+    }
+    files.erase(std::unique(files.begin(), files.end()), files.end());
+    return files;
+}
+
 BuildGraph graph_of(sqlite::Database& db, const model::Manifest& manifest)
 {
     BuildGraph graph;
@@ -96,7 +106,8 @@ BuildGraph graph_of(sqlite::Database& db, const model::Manifest& manifest)
     }
     graph.steps.reserve(manifest.steps.size());
     for (const auto& step : manifest.steps) {
-        graph.steps.push_back({step.kind, step.exit, step.tool, step.inputs, step.outputs});
+        graph.steps.push_back(
+            {step.kind, step.exit, step.tool, ascending(step.inputs), ascending(step.outputs)});
     }
     graph.mark_made();
     return graph;
