@@ -70,7 +70,25 @@ Event event_from_json(const Json& json)
 
 std::string canonical_event(const Event& event)
 {
-    return canonical_json(to_json(event));
+    return canonical_event(event, canonical_json(event.body));
+}
+
+std::string canonical_event(const Event& event, std::string_view body)
+{
+    std::string text;
+    text.reserve(body.size() + event.kind.size() + event.origin.size() + 150);
+    text += R"({"at":)";
+    text += canonical_json(format_time(event.at));
+    text += R"(,"body":)";
+    text += body;
+    text += R"(,"kind":)";
+    text += canonical_json(event.kind);
+    text += R"(,"origin":)";
+    text += canonical_json(event.origin);
+    text += fmt::format(R"(,"oseq":{},"schema":)", event.oseq);
+    text += canonical_json(event_schema);
+    text += "}";
+    return text;
 }
 
 } // namespace stemma::model

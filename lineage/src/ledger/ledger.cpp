@@ -167,9 +167,9 @@ bool is_duplicate(Store::Impl& store,
     return true;
 }
 
-void insert_event(sqlite::Database& db, const Placed& placed, const Digest& hash)
+/// body  canonical
+void insert_event(sqlite::Database& db, const Placed& placed, std::string body, const Digest& hash)
 {
-    auto body = canonical_json(placed.event.body);
     const bool pack = body.size() >= worth_compressing;
     if (pack) {
         body = zstd::compress(body);
@@ -262,7 +262,8 @@ AppendResult Store::Impl::append(std::span<const model::Event> events)
     std::vector<Digest> leaves;
     for (const auto& event : events) {
         const auto from = origin_id(event.origin);
-        const Digest hash = leaf_hash(model::canonical_event(event));
+        auto body = canonical_json(event.body);
+        const Digest hash = leaf_hash(model::canonical_event(event, body));
         if (is_duplicate(*this, from, event, hash)) {
             ++result.duplicates;
             continue;
@@ -270,7 +271,7 @@ AppendResult Store::Impl::append(std::span<const model::Event> events)
         const Placed placed{result.last_seq + 1, from, event};
         doing(
             [&] {
-                insert_event(db, placed, hash);
+                insert_event(db, placed, std::move(body), hash);
                 derive(*this, placed);
             },
             "recording {} {} of {}",

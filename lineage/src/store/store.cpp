@@ -152,7 +152,7 @@ AppendResult Store::record(std::span<const model::EventDraft> drafts)
 {
     const auto before = impl_->last_seq();
     WriterLink::Sent sent;
-    if (impl_->link) {
+    if (impl_->link && impl_->link->listens()) { // else the text of a request would be for nobody
         sent = impl_->link->send(request_text(drafts));
         if (sent.result) {
             return *sent.result;
@@ -171,7 +171,7 @@ AppendResult Store::record(std::span<const model::EventDraft> drafts)
 
 AppendResult Store::append(std::span<const model::Event> events)
 {
-    if (impl_->link) {
+    if (impl_->link && impl_->link->listens()) {
         if (const auto sent = impl_->link->send(request_text(events)); sent.result) {
             return *sent.result;
         }

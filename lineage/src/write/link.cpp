@@ -6,15 +6,20 @@ namespace stemma::lineage {
 
 WriterLink::WriterLink(const std::string& store_path) : place_(writer_place(store_path)) {}
 
+bool WriterLink::listens()
+{
+    if (!fd_) {
+        fd_ = connect_to(place_);
+    }
+    return static_cast<bool>(fd_);
+}
+
 WriterLink::Sent WriterLink::send(const std::string& request)
 {
     if (request.size() > longest_message) {
         return {};
     }
-    if (!fd_) {
-        fd_ = connect_to(place_);
-    }
-    if (!fd_) {
+    if (!listens()) {
         return {};
     }
     const bool sent = send_all(fd_.get(), framed(request));

@@ -20,6 +20,8 @@ public:
         /// No result, and the writer may or may not have recorded it: it ended before it answered.
         bool unsure = false;
     };
+    /// True when a writer listens, or listened at the last request.
+    bool listens();
     /// Without a result when no writer listens: then nothing was recorded, unless `unsure`.
     /// throws  what the writer refused it for; conflict: it does not answer
     Sent send(const std::string& request);

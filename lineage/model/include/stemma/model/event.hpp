@@ -70,5 +70,7 @@ Event event_from_json(const Json& json);
 
 /// The bytes that the ledger's hash tree covers: canonical_json(to_json(event)).
 std::string canonical_event(const Event& event);
+/// The same; `body` is canonical_json(event.body), borrowed.
+std::string canonical_event(const Event& event, std::string_view body);
 
 } // namespace stemma::model
