@@ -14,14 +14,21 @@ using lineage::Nodes;
 
 namespace {
 
-/// Everything that a thing is made of; of a VM also where it runs.
-Nodes makeup(Question& question, Node node)
+/// Everything that things are made of; of VMs also where they run.
+Nodes makeup(Question& question, const Nodes& of)
 {
-    auto nodes = question.query().upstream({node}, question.kinds());
-    if (node.kind == Kind::vm) {
-        nodes.merge(question.query().downstream({node}, question.kinds()));
+    Nodes all;
+    Nodes vms;
+    for (const auto node : of) {
+        if (node.kind == Kind::vm) {
+            vms.insert(node);
+        } else { // one of them may be in another one
+            all.merge(question.query().upstream({node}, question.kinds()));
+        }
     }
-    return nodes;
+    all.merge(question.query().upstream(vms, question.kinds()));
+    all.merge(question.query().downstream(vms, question.kinds()));
+    return all;
 }
 
 } // namespace
@@ -31,17 +38,8 @@ int run_common(Context& context, const Args& args)
     const auto& words = args.expect_words(1, ~std::size_t{0}, "SEL…");
     Question question(context, args);
     auto& query = question.query();
-    std::optional<Nodes> shared;
-    for (const auto node : question.select(words)) {
-        const auto nodes = makeup(question, node);
-        if (!shared) {
-            shared = nodes;
-        } else {
-            std::erase_if(*shared, [&](Node other) { return nodes.count(other) == 0; });
-        }
-    }
-    return question.answer_by_kind("stemma.common/1",
-                                   query.items(question.filtered(shared.value_or(Nodes()))));
+    const auto shared = query.common(question.select(words), question.kinds());
+    return question.answer_by_kind("stemma.common/1", query.items(question.filtered(shared)));
 }
 
 namespace {
@@ -113,10 +111,7 @@ int run_diff(Context& context, const Args& args)
     auto& query = question.query();
     std::map<Place, Sides> places;
     for (std::size_t i = 0; i < 2; ++i) {
-        Nodes all;
-        for (const auto node : question.select(std::span(&words[i], 1))) {
-            all.merge(makeup(question, node));
-        }
+        const auto all = makeup(question, question.select(std::span(&words[i], 1)));
         for (const auto& item : query.items(question.filtered(all))) {
             auto& sides = places[place_of(item)];
             (i == 0 ? sides.a : sides.b).insert(value_of(item));

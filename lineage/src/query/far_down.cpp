@@ -7,11 +7,6 @@
 
 namespace stemma::lineage {
 
-bool far_walk_answers(const View& view, const std::set<Kind>& wanted)
-{
-    return !view.known_at && !wanted.empty() && wanted.count(Kind::artifact) == 0;
-}
-
 namespace {
 
 class FarDown {

@@ -176,7 +176,7 @@ private:
         for (const auto output : outputs) {
             if (!files.roles.at(output).made()) {
                 graph_.note_unobserved(build, output);
-                found[output] = false;
+                artifacts_.push_back(Output{build.id, output}.node().id);
             } else if (const auto position = reach.outlet_at(output)) {
                 positions.push_back(*position);
             } else {
@@ -209,6 +209,7 @@ private:
         const auto role = files.roles[file];
         const std::int64_t version = files.versions[file];
         if (role.made()) {
+            artifacts_.push_back(Output{build.id, file}.node().id);
             if (role.generated() && generated_ &&
                 starts_.count(Output{build.id, file}.node()) == 0) {
                 read_by_[build.id].push_back(version);
@@ -257,7 +258,8 @@ private:
                 seen[at] = true;
                 found.push_back(version);
                 if (build != 0) {
-                    query_.seen_in[version] = build;
+                    auto& known = query_.seen_in[version]; // by a question before
+                    known = known == 0 ? build : query_.newer(known, build);
                 }
             }
         }
@@ -269,15 +271,17 @@ private:
     {
         Nodes found;
         const auto take = [&](Kind kind, const auto& ids) {
-            if (wanted.count(kind) != 0) {
+            if (wanted.empty() || wanted.count(kind) != 0) {
                 for (const auto id : ids) {
                     found.insert(found.end(), Node{kind, id});
                 }
             }
         };
-        if (wanted.count(Kind::source) != 0) {
+        if (wanted.empty() || wanted.count(Kind::source) != 0) {
             take(Kind::source, sources());
         }
+        std::sort(artifacts_.begin(), artifacts_.end());
+        take(Kind::artifact, artifacts_);
         take(Kind::package, packages_);
         take(Kind::image, images_);
         take(Kind::vm, vms_);
@@ -287,7 +291,8 @@ private:
     Query::Impl& query_;
     Graph& graph_;
     bool generated_ = false;
-    Nodes starts_; ///< artifacts that were asked for
+    Nodes starts_;                        ///< artifacts that were asked for
+    std::vector<std::int64_t> artifacts_; ///< as nodes
     std::set<std::int64_t> vms_;
     std::set<std::int64_t> images_;
     std::set<std::int64_t> packages_;

@@ -81,23 +81,22 @@ bool Query::Impl::is_known(std::int64_t version)
 
 namespace {
 
-/// What a version is to a build.
-std::optional<FileRole> role_in(sqlite::Database& db, const BuildRow& build, std::int64_t version)
+Json state_word(std::optional<std::int64_t> role)
 {
-    auto& row = db.cached("SELECT role FROM build_file WHERE version = ? AND build = ?");
-    const auto role = one_integer(row.bind(version, build.id));
-    return role ? std::optional(FileRole(static_cast<std::uint8_t>(*role))) : std::nullopt;
+    return role ? Json(model::to_string(FileRole(static_cast<std::uint8_t>(*role)).state()))
+                : Json(nullptr);
 }
 
 } // namespace
 
 Json Query::Impl::source_item(std::int64_t version)
 {
+    const auto* build = graph.builds().row(build_of_version(version));
     auto& row = store.db.cached(
-        "SELECT e.path, r.name, v.blob, c.sha256, v.package FROM version v JOIN element e ON e.id "
-        "= "
-        "v.element JOIN repo r ON r.id = e.repo JOIN content c ON c.id = v.content WHERE v.id = ?");
-    row.bind(version);
+        "SELECT e.path, r.name, v.blob, c.sha256, v.package, f.role, r.id FROM version v JOIN "
+        "element e ON e.id = v.element JOIN repo r ON r.id = e.repo JOIN content c ON c.id = "
+        "v.content LEFT JOIN build_file f ON f.version = v.id AND f.build = ?2 WHERE v.id = ?1");
+    row.bind(version, build == nullptr ? 0 : build->id);
     if (!row.step()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost file version {}", version));
     }
@@ -110,27 +109,27 @@ Json Query::Impl::source_item(std::int64_t version)
                  {"state", nullptr},
                  {"package", json_or_null(row.optional_text(4))},
                  {"build", nullptr}};
-    row.reset();
-    if (const auto* build = graph.builds().row(build_of_version(version))) {
-        const auto role = role_in(store.db, *build, version);
+    if (build != nullptr) {
         item["build"] = build->run;
-        item["state"] = role ? Json(model::to_string(role->state())) : Json(nullptr);
+        item["state"] = state_word(row.optional_integer(5));
         // A commit says nothing of what lies outside of its repository.
-        if (build->revision && item["repo"] == text_or_null(repo_name(store.db, build->repo))) {
+        if (build->revision && build->repo == row.integer(6)) {
             item["rev"] = *build->revision;
         }
     }
+    row.reset();
     return item;
 }
 
 Json Query::Impl::artifact_item(Node node)
 {
     const auto output = Output::of(node);
-    const auto build = graph.builds().get(output.build);
-    if (!build || output.file >= build->graph.files.size()) {
+    const auto* build = graph.builds().row(output.build);
+    const auto files = graph.builds().files(output.build);
+    if (build == nullptr || !files || output.file >= files->size()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost build {}", output.build));
     }
-    const auto version = build->graph.files.versions[output.file];
+    const auto version = files->versions[output.file];
     const auto path = text_of_id(store.db,
                                  "SELECT path FROM element JOIN version ON version.element = "
                                  "element.id WHERE version.id = ?",
@@ -139,7 +138,7 @@ Json Query::Impl::artifact_item(Node node)
                  {"sha256", sha256_of(store.db, graph.content_of(version))},
                  {"name", json_text(path.substr(path.rfind('/') + 1))},
                  {"path", json_text(path)},
-                 {"kind", model::to_string(kind_made_by(*build, output.file))},
+                 {"kind", nullptr},
                  {"build_id", nullptr},
                  {"build", build->run},
                  {"repo", text_or_null(repo_name(store.db, build->repo))},
@@ -153,6 +152,10 @@ Json Query::Impl::artifact_item(Node node)
         item["build_id"] = json_or_null(row.optional_text(1));
     }
     row.reset();
+    if (item["kind"].is_null()) {
+        item["kind"] =
+            model::to_string(kind_made_by(*graph.builds().get(output.build), output.file));
+    }
     return item;
 }
 
@@ -337,13 +340,14 @@ Json Query::items(const Nodes& nodes)
     for (const auto node : nodes) {
         auto found = item(node);
         auto key = std::pair(node.kind, identity(node.kind, found));
-        auto [at, fresh] = sorted.try_emplace(std::move(key), node, found);
-        // Of several builds that made the same artifact, the newest speaks.
-        if (!fresh && node.kind == Kind::artifact) {
-            const auto newest =
-                impl_->newer(Output::of(at->second.first).build, Output::of(node).build);
-            if (newest == Output::of(node).build) {
-                at->second = {node, std::move(found)};
+        const auto known = sorted.find(key);
+        if (known == sorted.end()) {
+            sorted.emplace(std::move(key), std::pair(node, std::move(found)));
+        } else if (node.kind == Kind::artifact) {
+            // Of several builds that made the same artifact, the newest speaks.
+            const auto build = Output::of(node).build;
+            if (impl_->newer(Output::of(known->second.first).build, build) == build) {
+                known->second = {node, std::move(found)};
             }
         }
     }

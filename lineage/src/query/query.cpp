@@ -110,7 +110,8 @@ void keep(Nodes& nodes, const std::set<Kind>& wanted)
 
 Nodes Query::downstream(const Nodes& from, const std::set<Kind>& wanted)
 {
-    if (far_walk_answers(impl_->view, wanted)) {
+    const bool shows_artifacts = wanted.empty() || wanted.count(Kind::artifact) != 0;
+    if (!impl_->view.known_at && !shows_artifacts) {
         return far_downstream(*impl_, from, wanted);
     }
     Nodes seen = from;
@@ -172,7 +173,7 @@ Nodes Query::Impl::generated_sources(const Nodes& nodes)
 
 Nodes Query::upstream(const Nodes& of, const std::set<Kind>& wanted)
 {
-    if (far_walk_answers(impl_->view, wanted)) {
+    if (!impl_->view.known_at) {
         return far_upstream(*impl_, of, wanted, false);
     }
     auto found = impl_->near_upstream(of);
@@ -182,7 +183,7 @@ Nodes Query::upstream(const Nodes& of, const std::set<Kind>& wanted)
 
 Nodes Query::makings(const Nodes& of, const std::set<Kind>& wanted)
 {
-    if (far_walk_answers(impl_->view, wanted)) {
+    if (!impl_->view.known_at) {
         return far_upstream(*impl_, of, wanted, true);
     }
     auto found = impl_->near_upstream(of);
@@ -191,6 +192,49 @@ Nodes Query::makings(const Nodes& of, const std::set<Kind>& wanted)
     }
     keep(found, wanted);
     return found;
+}
+
+namespace {
+
+/// Keeps what is in both.
+void intersect(std::optional<Nodes>& shared, Nodes nodes)
+{
+    if (shared) {
+        std::erase_if(*shared, [&](Node node) { return nodes.count(node) == 0; });
+    } else {
+        shared = std::move(nodes);
+    }
+}
+
+} // namespace
+
+Nodes Query::common(const Nodes& of, const std::set<Kind>& wanted)
+{
+    std::optional<Nodes> shared;
+    std::map<std::int64_t, std::vector<Placement>>
+        by_image; // VMs of one image are made of the same
+    for (const auto node : of) {
+        if (node.kind != Kind::vm) {
+            intersect(shared, upstream({node}, wanted));
+        } else if (const auto placement = impl_->graph.placements().of(node.id)) {
+            by_image[placement->image].push_back(*placement);
+        } else {
+            intersect(shared, {});
+        }
+    }
+    for (const auto& [image, placements] : by_image) {
+        const Node first{Kind::vm, placements.front().vm};
+        auto nodes = upstream({first}, wanted);
+        const auto host = placements.front().host;
+        const bool one_host = std::all_of(placements.begin(),
+                                          placements.end(),
+                                          [&](const Placement& one) { return one.host == host; });
+        if (one_host) {
+            nodes.merge(downstream({first}, wanted));
+        }
+        intersect(shared, std::move(nodes));
+    }
+    return shared.value_or(Nodes());
 }
 
 namespace {

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <thread>
 
 #include "fleet.hpp"
@@ -24,13 +23,6 @@ namespace {
 
 const Verification thorough{true, std::nullopt, nullptr, nullptr};
 const Verification plain{false, std::nullopt, nullptr, nullptr};
-
-/// How many times a fault is tried: a few dozen in every run, a thousand at night.
-std::uint64_t rounds()
-{
-    const char* wanted = std::getenv("STEMMA_FAULTS"); // NOLINT(concurrency-mt-unsafe)
-    return wanted == nullptr ? 40 : std::stoull(wanted);
-}
 
 /// Appends a fleet's events one commit at a time, and counts what was acknowledged, until the end
 /// or until `ended`.
@@ -63,8 +55,8 @@ TEST_CASE("no acknowledged event is lost when the power goes at any write", "[fa
     }
     REQUIRE(total > 100);
     std::size_t losses = 0;
-    for (std::uint64_t round = 0; round < rounds(); ++round) {
-        const auto write = 1 + round * total / rounds();
+    for (std::uint64_t round = 0; round < rounds(40); ++round) {
+        const auto write = 1 + round * total / rounds(40);
         Place place;
         Place left;
         bool lost = false;
@@ -83,13 +75,13 @@ TEST_CASE("no acknowledged event is lost when the power goes at any write", "[fa
         CHECK(store->last_seq() >= acknowledged_then);
         CHECK(verify(*store, thorough).findings.empty());
     }
-    CHECK(losses == rounds());
+    CHECK(losses == rounds(40));
 }
 
 TEST_CASE("no acknowledged event is lost when the writer is killed", "[faults]")
 {
     const Fleet fleet(22);
-    for (std::uint64_t round = 0; round < rounds(); ++round) {
+    for (std::uint64_t round = 0; round < rounds(40); ++round) {
         Place place;
         auto ends = make_pipe();
         const pid_t child = ::fork();
@@ -191,7 +183,7 @@ TEST_CASE("a flipped bit is found wherever it is, and what reads wrongly is neve
     const auto wanted = everything_in(place.path);
     std::mt19937_64 random(1);
     std::uint64_t unseen = 0;
-    for (std::uint64_t i = 0; i < rounds(); ++i) {
+    for (std::uint64_t i = 0; i < rounds(40); ++i) {
         auto damaged = whole;
         const auto at = random() % damaged.size();
         damaged[at] =
@@ -210,7 +202,7 @@ TEST_CASE("a flipped bit is found wherever it is, and what reads wrongly is neve
         CHECK((found || !differs));
         unseen += found ? 0U : 1U;
     }
-    CHECK(unseen * 100 <= rounds());
+    CHECK(unseen * 100 <= rounds(40));
 }
 
 TEST_CASE("a ledger whose end was cut off or rewritten does not match its checkpoint")

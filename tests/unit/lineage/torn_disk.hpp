@@ -1,11 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 namespace stemma::lineage::test {
+
+/// How many times a fault is tried: so often in every run, a thousand times at night.
+inline std::uint64_t rounds(std::uint64_t usually)
+{
+    const char* wanted = std::getenv("STEMMA_FAULTS"); // NOLINT(concurrency-mt-unsafe)
+    return wanted == nullptr ? usually : std::stoull(wanted);
+}
 
 /// A disk that loses power: while it lives, every file that SQLite opens goes through it, and at a
 /// chosen write it leaves behind, in another folder, what a disk could hold if the power went at

@@ -79,10 +79,14 @@ public:
     /// cost    follows the builds on the way, their packages, images and VMs; when artifacts are
     ///         wanted, or an earlier position of the ledger counts, every step of those builds
     Nodes downstream(const Nodes& from, const std::set<Kind>& wanted = {});
-    /// Everything that is in `of`, without `of` itself. The rest as above.
+    /// Everything that is in `of`, without `of` itself.
+    /// cost  as above, and artifacts cost no more than the rest
     Nodes upstream(const Nodes& of, const std::set<Kind>& wanted = {});
     /// The same, and the generated files that steps read as if they were sources, as such.
     Nodes makings(const Nodes& of, const std::set<Kind>& wanted = {});
+    /// What each of `of` is made of; for VMs also the host, if they are all on one.
+    /// cost  that of upstream() for each image that VMs among them run, and for each other node
+    Nodes common(const Nodes& of, const std::set<Kind>& wanted = {});
 
     /// The shortest chain from one of `from` down to one of `to`; empty when there is none.
     std::vector<Link> chain(const Nodes& from, const Nodes& to);
