@@ -22,17 +22,27 @@ std::optional<fs::path> nearest_project(const fs::path& folder)
     }
 }
 
-fs::path home_state_folder(const Environment& environment)
+/// `stemma` in the folder that a variable names, else in that folder of the home; "" without both.
+fs::path xdg_folder(const Environment& environment, const char* variable, const char* in_home)
 {
-    if (const auto state = environment("XDG_STATE_HOME"); state && !state->empty()) {
-        return fs::path(*state) / "stemma";
+    if (const auto named = environment(variable); named && named->starts_with('/')) {
+        return fs::path(*named) / "stemma";
     }
     if (const auto home = environment("HOME"); home && !home->empty()) {
-        return fs::path(*home) / ".local/state/stemma";
+        return fs::path(*home) / in_home / "stemma";
     }
-    throw Error(ErrorCode::usage,
-                "no place for the lineage store: neither HOME nor XDG_STATE_HOME is set",
-                "name one with --store FILE");
+    return {};
+}
+
+fs::path home_state_folder(const Environment& environment)
+{
+    auto folder = xdg_folder(environment, "XDG_STATE_HOME", ".local/state");
+    if (folder.empty()) {
+        throw Error(ErrorCode::usage,
+                    "no place for the lineage store: neither HOME nor XDG_STATE_HOME is set",
+                    "name one with --store FILE");
+    }
+    return folder;
 }
 
 /// images/, snapshots/ and so on lie beside a store called lineage.db, else in a folder of its
@@ -82,6 +92,12 @@ Location locate(const fs::path& folder,
     }
     location.state_folder = state_beside(location.store_url, folder, environment);
     return location;
+}
+
+fs::path cache_folder(const Environment& environment)
+{
+    auto folder = xdg_folder(environment, "XDG_CACHE_HOME", ".cache");
+    return folder.empty() ? fs::path("/var/cache/stemma") : folder;
 }
 
 } // namespace stemma::cli

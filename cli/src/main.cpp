@@ -21,8 +21,6 @@ namespace stemma::cli {
 
 namespace {
 
-constexpr int exit_interrupted = 130;
-
 Cancel& cancel()
 {
     static Cancel instance; // signal handlers can reach nothing that is handed down
@@ -270,6 +268,7 @@ int run_command(const Invocation& invocation)
     context.colour = wants_colour(args, STDOUT_FILENO);
     context.quiet = args.has("quiet");
     context.source_date_epoch = from_environment("SOURCE_DATE_EPOCH");
+    context.cache_folder = cache_folder(from_environment);
     const auto location = locate(std::filesystem::current_path(),
                                  args.value("store"),
                                  args.value("config"),

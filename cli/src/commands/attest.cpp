@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t largest_key = 4096;
 constexpr std::uint64_t largest_bundle = std::uint64_t{1} << 30U;
-constexpr int exit_violated = 5;
 
 int run_key_generate(Context& context, const Args& args)
 {

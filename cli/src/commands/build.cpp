@@ -1,3 +1,4 @@
+#include "stemma/cli/command.hpp"
 #include "stemma/collate/collate.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
@@ -157,7 +158,7 @@ int run_build(Context& context, const Args& args)
     const ExitStatus status{exit.code, exit.signal};
     if (status.success() && !whole && args.has("strict")) {
         context.log().warning("--strict: the record is not complete");
-        return 4;
+        return exit_incomplete;
     }
     leave_like(status);
 }

@@ -16,7 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 
 /// A host that has not answered by then counts as unreachable.
-constexpr auto connect_patience = 20s;
 
 /// An image has so many relatives that are worth asking a host for.
 constexpr std::size_t max_kin = 8;

@@ -9,6 +9,7 @@
 #include "stemma/deployer/release.hpp"
 #include "stemma/virt/connection.hpp"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,9 @@
 
 /// What the commands host, release and vm share: between the lineage and the deployer.
 namespace stemma::cli {
+
+/// How long a command waits for a host that does not answer.
+inline constexpr auto connect_patience = std::chrono::seconds(20);
 
 /// Live hosts of the store.
 std::vector<deployer::HostEntry> host_entries(Context& context);

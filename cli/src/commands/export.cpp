@@ -1,5 +1,6 @@
 // `stemma export`: a build, or parts of it, in other tools' formats.
 
+#include "stemma/cli/command.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
@@ -26,7 +27,6 @@ using exporting::ContentTable;
 using exporting::Deliverable;
 using model::Manifest;
 
-constexpr int exit_incomplete = 4;
 const exporting::Tool tool = {"stemma", STEMMA_VERSION};
 
 /// Reads again what the build read and made, as far as it still is what it was.

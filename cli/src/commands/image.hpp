@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/cli/args.hpp"
+#include "stemma/cli/command.hpp"
 #include "stemma/cli/context.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/image/library.hpp"

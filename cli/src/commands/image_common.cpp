@@ -17,18 +17,6 @@ std::vector<std::filesystem::path> allowed_folders(const Context& context)
     return folders;
 }
 
-/// $XDG_CACHE_HOME/stemma: what is fetched once for all stores of a user.
-std::filesystem::path cache_folder()
-{
-    const char* own = std::getenv("XDG_CACHE_HOME"); // NOLINT(concurrency-mt-unsafe): one thread
-    if (own != nullptr && *own == '/') {
-        return std::filesystem::path(own) / "stemma";
-    }
-    const char* home = std::getenv("HOME"); // NOLINT(concurrency-mt-unsafe): one thread
-    return std::filesystem::path(home != nullptr && *home == '/' ? home : "/root") /
-           ".cache/stemma";
-}
-
 std::optional<Time> source_date_epoch(const Context& context)
 {
     if (!context.source_date_epoch || context.source_date_epoch->empty()) {
@@ -135,7 +123,7 @@ image::World image_world(Context& context)
             .folder = context.make_state_folder("images"),
             .allow = allowed_folders(context),
             .epoch = source_date_epoch(context),
-            .cache = cache_folder()};
+            .cache = context.cache_folder};
 }
 
 Json image_item(const lineage::ImageInfo& image)

@@ -15,8 +15,6 @@ namespace stemma::cli {
 
 namespace {
 
-constexpr int differences_found = 3;
-constexpr int incomplete = 4;
 constexpr std::uint64_t most_settings_file = std::uint64_t{1} << 20U;
 
 /// One opened side: the disk is opened twice, because a file tree owns its disk.
@@ -225,9 +223,9 @@ int run_image_diff(Context& context, const Args& args)
                             .value_or("");
         }
     }
-    const int exit = !result.damage.empty() ? incomplete
+    const int exit = !result.damage.empty() ? exit_incomplete
                      : answer.items.empty() ? 0
-                                            : differences_found;
+                                            : exit_differs;
     if (context.format != Format::table) {
         answer.extra = {{"text", json_text(contents)}};
         show(context,

@@ -7,8 +7,6 @@ namespace stemma::cli {
 
 namespace {
 
-constexpr int incomplete = 4;
-
 Json known_item(const image::KnownFile& file)
 {
     return {{"kind", file.kind},
@@ -132,7 +130,7 @@ int run_image_inspect(Context& context, const Args& args)
               {.title = "name", .member = "name"},
               {.title = "basis", .member = "basis"}});
     }
-    return answer.gaps.empty() ? 0 : incomplete;
+    return answer.gaps.empty() ? 0 : exit_incomplete;
 }
 
 } // namespace stemma::cli

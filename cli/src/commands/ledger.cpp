@@ -1,5 +1,6 @@
 #include "stemma/lineage/ledger.hpp"
 
+#include "stemma/cli/command.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
@@ -14,8 +15,6 @@
 namespace stemma::cli {
 
 namespace {
-
-constexpr int exit_violated = 5;
 
 /// A checkpoint that was kept elsewhere, and what speaks against it.
 struct Kept {

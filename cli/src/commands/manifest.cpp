@@ -1,3 +1,4 @@
+#include "stemma/cli/command.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/collate/inspect.hpp"
 #include "stemma/core/error.hpp"
@@ -14,7 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t largest_manifest = std::uint64_t{2} << 30U;
-constexpr int exit_differs = 3;
 
 /// A manifest file, or a build of the store by run id or project name.
 model::Manifest load(Context& context, const std::string& name)

@@ -24,8 +24,6 @@ using deployer::MigrationResult;
 using deployer::Migrator;
 using Place = deployer::Whereabouts::Place;
 
-constexpr auto connect_patience = 20s;
-
 const std::vector<Column> columns = {{.title = "VM", .member = "vm"},
                                      {.title = "FROM", .member = "from"},
                                      {.title = "TO", .member = "to"},

@@ -78,12 +78,13 @@ bool is_own_verb(const std::vector<std::string>& words)
     });
 }
 
-struct Action {
+struct PlannedRun {
     Json item;
     std::vector<std::string> argv;
 };
 
-std::vector<Action> plan(Context& context, const Json& items, const std::vector<std::string>& words)
+std::vector<PlannedRun>
+plan(Context& context, const Json& items, const std::vector<std::string>& words)
 {
     const bool named = std::any_of(words.begin(), words.end(), [](const std::string& word) {
         return word.find('{') != std::string::npos;
@@ -93,9 +94,9 @@ std::vector<Action> plan(Context& context, const Json& items, const std::vector<
                     "the command does not say where an item goes",
                     "write for instance: stemma run vm:shop-* -- vm stop {}");
     }
-    std::vector<Action> actions;
+    std::vector<PlannedRun> actions;
     for (const auto& item : items) {
-        Action action{item, {}};
+        PlannedRun action{item, {}};
         if (is_own_verb(words)) {
             action.argv = {std::filesystem::read_symlink("/proc/self/exe").string(),
                            "--store",
@@ -130,7 +131,7 @@ Frozen freeze(Context& context, const Args& args)
     return {question.kept(query.items(nodes)), question.seq(), query.gaps()};
 }
 
-Json event_body(const Action& action, const std::string& run, std::uint64_t seq)
+Json event_body(const PlannedRun& action, const std::string& run, std::uint64_t seq)
 {
     Json argv = Json::array();
     for (const auto& word : action.argv) {
@@ -148,7 +149,7 @@ Json event_body(const Action& action, const std::string& run, std::uint64_t seq)
 }
 
 /// Runs one action; what it did is in the ledger whatever happens next.
-int perform(Context& context, const Action& action, const std::string& run, std::uint64_t seq)
+int perform(Context& context, const PlannedRun& action, const std::string& run, std::uint64_t seq)
 {
     auto& store = context.store(lineage::Store::Mode::write);
     auto body = event_body(action, run, seq);
@@ -180,7 +181,7 @@ const std::vector<Column> run_columns = {
     {.title = "COMMAND", .member = "command"},
     {.title = "EXIT", .member = "exit", .align = Column::Align::right}};
 
-std::string command_text(const Action& action)
+std::string command_text(const PlannedRun& action)
 {
     auto argv = action.argv;
     argv.front() = std::filesystem::path(argv.front()).filename().string();

@@ -210,12 +210,12 @@ int run_exec(Context& context, const Args& args)
     return exit.signal != 0 ? 128 + exit.signal : exit.code;
 }
 
-struct Place {
+struct CopyEnd {
     std::string vm; ///< empty: this machine
     std::string path;
 };
 
-Place place_of(const std::string& word)
+CopyEnd copy_end(const std::string& word)
 {
     auto text = word.starts_with("vm:") ? word.substr(3) : word;
     const auto colon = text.find(':');
@@ -225,7 +225,7 @@ Place place_of(const std::string& word)
     return {.vm = text.substr(0, colon), .path = text.substr(colon + 1)};
 }
 
-void copy_out(Context& context, const Place& from, const std::string& to)
+void copy_out(Context& context, const CopyEnd& from, const std::string& to)
 {
     const auto vm = open_vm(context, from.vm);
     const auto guest = deployer::open_guest(vm.domain, helper_patience, &context.cancel());
@@ -240,7 +240,7 @@ void copy_out(Context& context, const Place& from, const std::string& to)
     file.commit();
 }
 
-void copy_in(Context& context, const std::string& from, const Place& to)
+void copy_in(Context& context, const std::string& from, const CopyEnd& to)
 {
     const auto vm = open_vm(context, to.vm);
     const auto source = open_file(from, O_RDONLY);
@@ -273,8 +273,8 @@ void copy_in(Context& context, const std::string& from, const Place& to)
 int run_cp(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(2, 2, "FROM TO");
-    const auto from = place_of(words[0]);
-    const auto to = place_of(words[1]);
+    const auto from = copy_end(words[0]);
+    const auto to = copy_end(words[1]);
     if (from.vm.empty() == to.vm.empty()) {
         throw Error(ErrorCode::usage,
                     "one of the two must be in a VM, and one on this machine",

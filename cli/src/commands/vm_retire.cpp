@@ -12,8 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto connect_patience = 20s;
-
 /// The host has it no more; nothing of the record goes.
 void take_away(Context& context, deployer::Hypervisor& host, const lineage::VmInfo& vm)
 {

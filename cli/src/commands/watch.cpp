@@ -19,7 +19,6 @@ namespace stemma::cli {
 
 namespace {
 
-constexpr auto connect_patience = std::chrono::seconds(20);
 /// A repair that failed is tried again after this.
 constexpr auto repair_pause = std::chrono::minutes(5);
 

@@ -47,6 +47,14 @@ TEST_CASE("the store is found by option, environment, settings, project, home, i
           (folder.path() / "other.db").string());
 }
 
+TEST_CASE("what is fetched once lies in the user's cache, or the machine's")
+{
+    CHECK(cache_folder(environment({{"XDG_CACHE_HOME", "/c"}, {"HOME", "/h"}})) == "/c/stemma");
+    CHECK(cache_folder(environment({{"XDG_CACHE_HOME", "c"}, {"HOME", "/h"}})) ==
+          "/h/.cache/stemma"); // a relative one is void by its specification
+    CHECK(cache_folder(environment({})) == "/var/cache/stemma");
+}
+
 TEST_CASE("without a home there is a clear word")
 {
     Settings settings;

@@ -9,6 +9,12 @@
 
 namespace stemma::cli {
 
+/// Exit statuses beside 0 (done), 1 (failed) and 2 (wrong command line or configuration).
+inline constexpr int exit_differs = 3;    ///< two things are not the same
+inline constexpr int exit_incomplete = 4; ///< partly done, or an answer that is known to have gaps
+inline constexpr int exit_violated = 5;   ///< the ledger or a signature does not hold
+inline constexpr int exit_interrupted = 130;
+
 struct Example {
     std::string_view line;    ///< what to type
     std::string_view meaning; ///< what it does, one sentence

@@ -38,6 +38,8 @@ public:
     Settings settings;
     /// SOURCE_DATE_EPOCH as it stands in the environment: what reproducible work takes for "now".
     std::optional<std::string> source_date_epoch;
+    /// What is fetched once for all stores of a user.
+    std::filesystem::path cache_folder;
 
     /// The store, opened at first use; reading commands never create one.
     lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);

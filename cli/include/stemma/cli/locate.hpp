@@ -30,4 +30,8 @@ Location locate(const std::filesystem::path& folder,
                 const Environment& environment,
                 Settings& settings);
 
+/// $XDG_CACHE_HOME/stemma, else ~/.cache/stemma, without a home /var/cache/stemma: for what is
+/// fetched once for all stores of a user.
+std::filesystem::path cache_folder(const Environment& environment);
+
 } // namespace stemma::cli
