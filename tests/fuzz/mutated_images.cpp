@@ -143,22 +143,14 @@ bool read_everything(std::unique_ptr<volume::Volume> disk)
     }
 }
 
-std::unique_ptr<volume::MemoryVolume> volume_of(const std::string& content)
-{
-    std::vector<std::byte> bytes(content.size());
-    std::transform(content.begin(), content.end(), bytes.begin(), [](char c) {
-        return static_cast<std::byte>(c);
-    });
-    return std::make_unique<volume::MemoryVolume>(std::move(bytes));
-}
-
 int run_kind(const std::string& kind, int count, const fs::path& data)
 {
     const TemporaryFolder folder("mutated");
     const auto image = folder.path() / "image";
     make(kind, folder.path(), image, data);
     const auto content = read_file(image);
-    if (!read_everything(volume_of(content)) && kind != "lvm") { // whose volumes hold nothing
+    if (!read_everything(std::make_unique<volume::MemoryVolume>(content)) &&
+        kind != "lvm") { // whose volumes hold nothing
         std::fprintf(stderr, "%s: the sound image cannot be read\n", kind.c_str());
         return 1;
     }
@@ -173,7 +165,7 @@ int run_kind(const std::string& kind, int count, const fs::path& data)
             damaged[places[random() % share]] = static_cast<char>(random());
         }
         const std::clock_t before = std::clock();
-        readable += read_everything(volume_of(damaged)) ? 1 : 0;
+        readable += read_everything(std::make_unique<volume::MemoryVolume>(damaged)) ? 1 : 0;
         if ((std::clock() - before) / CLOCKS_PER_SEC > 20) {
             std::fprintf(stderr, "%s: image %d takes too long\n", kind.c_str(), round);
             return 1;

@@ -1,4 +1,3 @@
-#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
@@ -20,11 +19,6 @@ Json node_item(const std::string& path, const volume::NodeInfo& info, const std:
             {"target", info.kind == volume::NodeKind::symlink ? json_text(target) : Json(nullptr)}};
 }
 
-std::string below(const std::string& folder, const std::string& name)
-{
-    return folder.ends_with('/') ? folder + name : folder + "/" + name;
-}
-
 /// The nodes of one folder, or the node itself.
 void list_flat(volume::Filesystem& tree, const std::string& path, Answer& answer)
 {
@@ -38,7 +32,7 @@ void list_flat(volume::Filesystem& tree, const std::string& path, Answer& answer
         return;
     }
     for (const auto& entry : tree.list(path)) {
-        const auto full = below(path, entry.name);
+        const auto full = volume::join_path(path, entry.name);
         try {
             if (const auto node = tree.look(full)) {
                 const bool link = node->kind == volume::NodeKind::symlink;
@@ -246,8 +240,7 @@ int run_image_ls(Context& context, const Args& args)
     for (const auto& gap : answer.gaps) {
         context.log().warning("{}: {}", gap.what, gap.reason);
     }
-    constexpr int incomplete = 4;
-    return answer.gaps.empty() ? 0 : incomplete;
+    return answer.gaps.empty() ? 0 : exit_incomplete;
 }
 
 int run_image_cat(Context& context, const Args& args)
@@ -265,16 +258,6 @@ int run_image_cat(Context& context, const Args& args)
 }
 
 namespace {
-
-std::string content_digest(volume::Filesystem& tree, const std::string& path)
-{
-    Sha256 hash;
-    tree.read(path, [&](std::string_view part) {
-        hash.update(part);
-        return true;
-    });
-    return hash.finish().hex();
-}
 
 /// What `image find` was asked to look for.
 struct Wanted {
@@ -316,7 +299,7 @@ int run_image_find(Context& context, const Args& args)
             return true;
         }
         const bool hashed = wanted.sha256 || wanted.digests;
-        const auto digest = hashed ? content_digest(*tree, at) : std::string();
+        const auto digest = hashed ? tree->digest(at).hex() : std::string();
         if (!wanted.sha256 || Digest::from_hex(*wanted.sha256) == Digest::from_hex(digest)) {
             auto item = node_item(at, info, "");
             item["sha256"] = hashed ? Json(digest) : Json(nullptr);
@@ -332,8 +315,7 @@ int run_image_find(Context& context, const Args& args)
                     printable(text_of(item["path"], "path")) + "\n";
         }
         context.out(text);
-        constexpr int incomplete = 4;
-        return answer.gaps.empty() ? 0 : incomplete;
+        return answer.gaps.empty() ? 0 : exit_incomplete;
     }
     return show(context,
                 answer,

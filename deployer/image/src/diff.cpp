@@ -1,6 +1,5 @@
 #include "stemma/image/diff.hpp"
 
-#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
@@ -18,21 +17,6 @@ namespace {
 using volume::FolderEntry;
 using volume::NodeInfo;
 using volume::NodeKind;
-
-std::string below(const std::string& folder, const std::string& name)
-{
-    return folder.ends_with('/') ? folder + name : folder + "/" + name;
-}
-
-std::string content_digest(volume::Filesystem& tree, const std::string& path)
-{
-    Sha256 hash;
-    tree.read(path, [&](std::string_view part) {
-        hash.update(part);
-        return true;
-    });
-    return hash.finish().hex();
-}
 
 std::string describe(const NodeInfo& info)
 {
@@ -136,7 +120,7 @@ private:
             }
         }
         for (const auto& [name, where] : names) {
-            const auto full = below(path, name);
+            const auto full = volume::join_path(path, name);
             guarded(full, [&, left = where.first, right = where.second] {
                 compare_node(full,
                              left ? before_.look(full) : std::nullopt,
@@ -155,7 +139,7 @@ private:
             fields.emplace_back("kind");
         } else if (left.kind == NodeKind::file) {
             if (left.size != right.size ||
-                content_digest(before_, path) != content_digest(after_, path)) {
+                before_.digest(path).hex() != after_.digest(path).hex()) {
                 fields.emplace_back("content");
             }
         } else if (left.kind == NodeKind::symlink) {

@@ -75,12 +75,7 @@ std::map<std::string, std::string> packages_of(volume::Filesystem& tree)
 
 std::string short_digest(volume::Filesystem& tree, const std::string& path)
 {
-    Sha256 hash;
-    tree.read(path, [&](std::string_view part) {
-        hash.update(part);
-        return true;
-    });
-    return hash.finish().hex().substr(0, 12);
+    return tree.digest(path).hex().substr(0, 12);
 }
 
 std::vector<FolderEntry> entries_of(volume::Filesystem& tree, const std::string& folder)

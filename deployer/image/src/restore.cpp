@@ -1,6 +1,5 @@
 #include "restore.hpp"
 
-#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/lineage/query.hpp"
@@ -85,12 +84,7 @@ std::string content_of(Filesystem& tree, const std::string& path, const NodeInfo
     if (info.kind != NodeKind::file) {
         return {};
     }
-    Sha256 hash;
-    tree.read(path, [&](std::string_view part) {
-        hash.update(part);
-        return true;
-    });
-    return hash.finish().hex();
+    return tree.digest(path).hex();
 }
 
 /// True when both trees have the same node there, its content and metadata included.

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <deque>
 #include <limits>
 #include <set>
 
@@ -18,7 +17,6 @@ namespace {
 
 constexpr std::size_t most_entries = std::size_t{1} << 20U; ///< of one directory
 constexpr std::size_t most_known = std::size_t{1} << 21U;   ///< entries kept in all
-constexpr int most_links = 40;
 
 struct EntrySink {
     Directory entries;
@@ -42,9 +40,7 @@ int take_entry(ext2_ino_t /*dir*/,
         const std::string name(entry->name,
                                static_cast<std::size_t>(::ext2fs_dirent_name_len(entry)));
         // A name that no kernel would make ("/" or NUL inside) could lead a reader astray.
-        const bool odd = name.empty() || name.find('/') != std::string::npos ||
-                         name.find('\0') != std::string::npos;
-        if (name != "." && name != ".." && !odd) {
+        if (volume::is_plain_name(name)) {
             sink.entries.emplace(
                 name, DirEntry{.inode = entry->inode, .type = ::ext2fs_dirent_file_type(entry)});
         }
@@ -280,91 +276,29 @@ void Session::forget_directory(ext2_ino_t number)
     }
 }
 
-/// Where a walk along a path stands.
-struct Session::Walk {
-    std::vector<ext2_ino_t> folders; ///< from the root to here
-    std::deque<std::string> rest;    ///< components still to go
-    std::string shown = "/";
-    int links = 0;
-    std::optional<ext2_ino_t> found; ///< the last component, when it is no folder
-    bool missing = false;
-};
-
-namespace {
-
-void push_components(std::deque<std::string>& rest, const std::string& path)
+std::optional<volume::WalkedTree::Step>
+Session::step(std::uint64_t folder, const std::string& name, const std::string& shown)
 {
-    constexpr std::size_t most_components = 4096;
-    std::vector<std::string> parts;
-    for (const std::string_view part : split(path, '/')) {
-        if (!part.empty() && part != ".") {
-            parts.emplace_back(part);
-        }
+    const Directory& entries =
+        directory(static_cast<ext2_ino_t>(folder), shown.empty() ? "/" : shown);
+    const auto found = entries.find(name);
+    if (found == entries.end()) {
+        return std::nullopt;
     }
-    if (parts.size() + rest.size() > most_components) {
-        throw Error(ErrorCode::usage, "a path of more than 4096 parts");
-    }
-    rest.insert(rest.begin(), parts.begin(), parts.end());
+    const ext2_ino_t number = found->second.inode;
+    return Step{.node = number, .kind = kind_of(read_inode(number, shown + "/" + name).i_mode)};
 }
 
-} // namespace
-
-void Session::step(Walk& walk, const std::string& name, bool through_link)
+std::string Session::link(std::uint64_t node, const std::string& shown)
 {
-    if (name == "..") {
-        if (walk.folders.size() > 1) {
-            walk.folders.pop_back();
-        }
-        return;
-    }
-    const Directory& entries = directory(walk.folders.back(), walk.shown);
-    const auto entry = entries.find(name);
-    if (entry == entries.end()) {
-        walk.missing = true;
-        return;
-    }
-    const ext2_ino_t number = entry->second.inode;
-    walk.shown += (walk.shown == "/" ? "" : "/") + name;
-    const Inode inode = read_inode(number, walk.shown);
-    const auto kind = kind_of(inode.i_mode);
-    if (kind == volume::NodeKind::directory) {
-        walk.folders.push_back(number);
-        return;
-    }
-    if (kind != volume::NodeKind::symlink || (walk.rest.empty() && !through_link)) {
-        walk.found = number;
-        walk.missing = !walk.rest.empty();
-        return;
-    }
-    if (++walk.links > most_links) {
-        walk.missing = true; // links that go round lead nowhere
-        return;
-    }
-    const std::string target = link_target(number, inode, walk.shown);
-    if (target.starts_with('/')) {
-        walk.folders.resize(1);
-    }
-    push_components(walk.rest, target);
-    walk.shown = target.starts_with('/') ? "/" : walk.shown;
+    const auto number = static_cast<ext2_ino_t>(node);
+    return link_target(number, read_inode(number, shown), shown);
 }
 
 std::optional<ext2_ino_t> Session::resolve(const std::string& path, bool through)
 {
-    Walk walk;
-    walk.folders.push_back(EXT2_ROOT_INO);
-    push_components(walk.rest, path);
-    while (!walk.rest.empty() && !walk.missing) {
-        const std::string name = std::move(walk.rest.front());
-        walk.rest.pop_front();
-        step(walk, name, through);
-        if (walk.found && walk.rest.empty()) {
-            return walk.found;
-        }
-    }
-    if (walk.missing) {
-        return std::nullopt;
-    }
-    return walk.folders.back();
+    const auto end = volume::walk_path(*this, {EXT2_ROOT_INO}, path, through);
+    return end ? std::optional(static_cast<ext2_ino_t>(end->node())) : std::nullopt;
 }
 
 void Session::close(bool flush)

@@ -2,6 +2,7 @@
 
 #include "stemma/core/error.hpp"
 #include "stemma/volume/filesystem.hpp"
+#include "stemma/volume/path_walk.hpp"
 
 #include <functional>
 #include <list>
@@ -33,7 +34,7 @@ struct Run {
 };
 
 /// Owns an ext2_filsys; every libext2fs error becomes an Error that names what was being done.
-class Session {
+class Session final : private volume::WalkedTree {
 public:
     Session(volume::Volume& volume, int flags);
     ~Session();
@@ -79,8 +80,9 @@ private:
         ext2_ino_t number = 0;
         Directory entries;
     };
-    struct Walk;
-    void step(Walk& walk, const std::string& name, bool through_link);
+    std::optional<Step>
+    step(std::uint64_t folder, const std::string& name, const std::string& shown) override;
+    std::string link(std::uint64_t node, const std::string& shown) override;
     errcode_t open_backup(int flags);
 
     bool from_backup_ = false;

@@ -8,11 +8,6 @@ namespace {
 
 constexpr std::size_t piece = std::size_t{1} << 20U;
 
-std::string below(const std::string& folder, const std::string& name)
-{
-    return folder.ends_with('/') ? folder + name : folder + "/" + name;
-}
-
 class Server {
 public:
     Server(Channel& channel, volume::Filesystem& tree) : channel_(channel), tree_(tree) {}
@@ -73,7 +68,7 @@ private:
         packer.text(entry.name).number(static_cast<std::uint64_t>(entry.kind));
         std::optional<volume::NodeInfo> info;
         try {
-            info = tree_.look(below(folder, entry.name));
+            info = tree_.look(volume::join_path(folder, entry.name));
         } catch (const Error&) { // NOLINT(bugprone-empty-catch): whoever asks for it gets the error
         }
         packer.number(info ? 1 : 0);

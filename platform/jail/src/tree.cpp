@@ -3,6 +3,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/volume/borrowed.hpp"
+#include "stemma/volume/path_walk.hpp"
 
 #include <unordered_map>
 
@@ -67,18 +68,6 @@ private:
     Process& process_;
     bool done_ = false;
 };
-
-/// A name that could lead a path astray is no name.
-bool is_name(std::string_view name)
-{
-    return !name.empty() && name != "." && name != ".." &&
-           name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
-}
-
-std::string below(const std::string& folder, const std::string& name)
-{
-    return folder.ends_with('/') ? folder + name : folder + "/" + name;
-}
 
 class JailedTree final : public volume::Filesystem {
 public:
@@ -218,11 +207,11 @@ private:
             unpacker.number(), static_cast<std::uint64_t>(NodeKind::block_device)));
         const bool known = unpacker.number() != 0;
         const auto info = known ? std::optional(unpacker.node()) : std::nullopt;
-        if (!is_name(entry.name)) {
+        if (!volume::is_plain_name(entry.name)) {
             return;
         }
         if (info && known_.size() < most_known) {
-            known_.insert_or_assign(below(folder, entry.name), *info);
+            known_.insert_or_assign(volume::join_path(folder, entry.name), *info);
         }
         entries.push_back(std::move(entry));
     }

@@ -4,90 +4,19 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
-#include <deque>
 
 namespace stemma::volume {
 
-namespace {
-
-constexpr int most_links = 40;
-constexpr std::size_t most_components = 4096;
-
-void push_components(std::deque<std::string>& rest, const std::string& path)
+std::optional<WalkedTree::Step>
+NodeTree::step(Node folder, const std::string& name, const std::string& /*shown*/)
 {
-    std::vector<std::string> parts;
-    for (const std::string_view part : split(path, '/')) {
-        if (!part.empty() && part != ".") {
-            parts.emplace_back(part);
-        }
-    }
-    if (parts.size() + rest.size() > most_components) {
-        throw Error(ErrorCode::usage, "a path of more than 4096 parts");
-    }
-    rest.insert(rest.begin(), parts.begin(), parts.end());
+    const auto node = find(folder, name);
+    return node ? std::optional(Step{.node = *node, .kind = info(*node).kind}) : std::nullopt;
 }
 
-} // namespace
-
-bool is_plain_name(std::string_view name) noexcept
+std::string NodeTree::link(Node node, const std::string& /*shown*/)
 {
-    return !name.empty() && name != "." && name != ".." &&
-           name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
-}
-
-/// Where a walk along a path stands.
-struct NodeTree::Walk {
-    std::vector<Node> folders;    ///< from the root to here
-    std::deque<std::string> rest; ///< components still to go
-    int links = 0;
-    std::optional<Node> found; ///< the last component, when it is no folder
-    bool missing = false;
-};
-
-void NodeTree::step(Walk& walk, const std::string& name, bool through)
-{
-    if (name == "..") {
-        if (walk.folders.size() > 1) {
-            walk.folders.pop_back();
-        }
-        return;
-    }
-    const auto node = find(walk.folders.back(), name);
-    if (!node) {
-        walk.missing = true;
-        return;
-    }
-    const auto kind = info(*node).kind;
-    if (kind == NodeKind::directory) {
-        walk.folders.push_back(*node);
-        return;
-    }
-    if (kind != NodeKind::symlink || (walk.rest.empty() && !through)) {
-        walk.found = node;
-        walk.missing = !walk.rest.empty();
-        return;
-    }
-    if (++walk.links > most_links) {
-        walk.missing = true; // links that go round lead nowhere
-        return;
-    }
-    const std::string to = target(*node);
-    if (to.starts_with('/')) {
-        walk.folders.resize(1);
-    }
-    push_components(walk.rest, to);
-}
-
-void NodeTree::run(Walk& walk, bool through)
-{
-    while (!walk.rest.empty() && !walk.missing) {
-        const std::string name = std::move(walk.rest.front());
-        walk.rest.pop_front();
-        step(walk, name, through);
-        if (walk.found) {
-            return;
-        }
-    }
+    return target(node);
 }
 
 const std::vector<NodeTree::Node>* NodeTree::folders_to(const std::string& folder)
@@ -96,17 +25,14 @@ const std::vector<NodeTree::Node>* NodeTree::folders_to(const std::string& folde
     if (const auto known = known_folders_.find(folder); known != known_folders_.end()) {
         return &known->second;
     }
-    Walk walk;
-    walk.folders.push_back(root());
-    push_components(walk.rest, folder);
-    run(walk, true);
-    if (walk.missing || walk.found) {
+    auto end = walk_path(*this, {root()}, folder, true);
+    if (!end || end->no_folder) {
         return nullptr;
     }
     if (known_folders_.size() >= most_known) {
         known_folders_.clear();
     }
-    return &known_folders_.insert_or_assign(folder, std::move(walk.folders)).first->second;
+    return &known_folders_.insert_or_assign(folder, std::move(end->folders)).first->second;
 }
 
 std::optional<NodeTree::Node> NodeTree::resolve(const std::string& path, bool through)
@@ -119,14 +45,8 @@ std::optional<NodeTree::Node> NodeTree::resolve(const std::string& path, bool th
     if (folders == nullptr || !plain) {
         return folders == nullptr ? std::nullopt : std::optional(folders->back());
     }
-    Walk walk;
-    walk.folders = *folders;
-    walk.rest.push_back(name);
-    run(walk, through);
-    if (walk.missing) {
-        return std::nullopt;
-    }
-    return walk.found ? walk.found : walk.folders.back();
+    const auto end = walk_path(*this, *folders, name, through);
+    return end ? std::optional(end->node()) : std::nullopt;
 }
 
 NodeTree::Node NodeTree::need(const std::string& path, bool through)

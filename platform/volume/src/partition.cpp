@@ -1,6 +1,7 @@
 #include "stemma/volume/partition.hpp"
 
 #include "stemma/core/error.hpp"
+#include "stemma/volume/mapped.hpp"
 
 #include <algorithm>
 #include <array>
@@ -371,7 +372,7 @@ std::string backup_of_ext(Volume& region)
 void name_contents(Volume& disk, PartitionTable& table)
 {
     for (Partition& partition : table.partitions) {
-        Slice region(disk, partition.offset, partition.length, disk.name());
+        Mapped region(disk, {{partition.offset, partition.length}}, disk.name());
         partition.content = sniff_content(region);
     }
 }

@@ -1,7 +1,7 @@
 #include "stemma/archive/reader.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
-#include "stemma/volume/filesystem.hpp"
+#include "stemma/volume/node_tree.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -11,16 +11,13 @@ namespace stemma::volume {
 namespace {
 
 constexpr std::size_t most_entries = 4'000'000;
-constexpr std::size_t most_links = 40;
-constexpr std::size_t most_steps = 8192; ///< components in all while one path is resolved
 constexpr std::size_t piece = std::size_t{1} << 20U;
 
 using Index = std::uint32_t;
 constexpr Index root_index = 0;
 
-struct Node {
+struct TarNode {
     NodeInfo info;
-    Index parent = root_index;
     std::string content; ///< of a file, or the target of a link
     std::map<std::string, std::string> xattrs;
     std::map<std::string, Index, std::less<>> children;
@@ -55,87 +52,33 @@ std::uint32_t narrow_id(std::uint64_t id)
 }
 
 /// Everything lies in memory, nodes by index: a tree of any depth goes away without recursion.
-class TarTree final : public Filesystem {
+class TarTree final : public NodeTree {
 public:
     TarTree(archive::Reader reader, std::string name, std::uint64_t max_bytes);
 
     [[nodiscard]] std::string driver() const override { return "tar"; }
 
-    [[nodiscard]] std::optional<NodeInfo> look(const std::string& path) override
+protected:
+    Node root() override { return root_index; }
+    std::optional<Node> find(Node folder, const std::string& name) override;
+    NodeInfo info(Node node) override { return nodes_[node].info; }
+    std::vector<FolderEntry> entries(Node folder) override;
+    void give(Node file, const std::function<bool(std::string_view)>& sink) override;
+    std::string target(Node link) override { return nodes_[link].content; }
+    std::map<std::string, std::string> attributes(Node node) override
     {
-        return info_of(resolve(path, false));
-    }
-
-    [[nodiscard]] std::optional<NodeInfo> look_through(const std::string& path) override
-    {
-        return info_of(resolve(path, true));
-    }
-
-    [[nodiscard]] std::vector<FolderEntry> list(const std::string& path) override
-    {
-        const auto& node = existing(path, true);
-        if (node.info.kind != NodeKind::directory) {
-            throw Error(ErrorCode::usage, fmt::format("{} is not a folder", printable(path)));
-        }
-        std::vector<FolderEntry> entries;
-        for (const auto& [child, index] : node.children) {
-            entries.push_back({child, nodes_[index].info.kind});
-        }
-        return entries;
-    }
-
-    void read(const std::string& path, const std::function<bool(std::string_view)>& sink) override
-    {
-        const auto& node = existing(path, true);
-        if (node.info.kind != NodeKind::file) {
-            throw Error(ErrorCode::usage, fmt::format("{} is not a regular file", printable(path)));
-        }
-        std::string_view rest = node.content;
-        while (!rest.empty() && sink(rest.substr(0, piece))) {
-            rest.remove_prefix(std::min(piece, rest.size()));
-        }
-    }
-
-    [[nodiscard]] std::string read_link(const std::string& path) override
-    {
-        const auto& node = existing(path, false);
-        if (node.info.kind != NodeKind::symlink) {
-            throw Error(ErrorCode::usage,
-                        fmt::format("{} is not a symbolic link", printable(path)));
-        }
-        return node.content;
-    }
-
-    [[nodiscard]] std::map<std::string, std::string>
-    extended_attributes(const std::string& path) override
-    {
-        return existing(path, false).xattrs;
+        return nodes_[node].xattrs;
     }
 
 private:
     void add(const archive::Entry& entry, archive::Reader& reader);
-    void fill(Node& node, const archive::Entry& entry, archive::Reader& reader);
+    void fill(TarNode& node, const archive::Entry& entry, archive::Reader& reader);
     std::optional<Index> folder_for(std::string_view path);
     Index make(Index parent, std::string name);
-    [[nodiscard]] std::optional<Index> resolve(const std::string& path, bool follow_last) const;
-
-    [[nodiscard]] std::optional<NodeInfo> info_of(std::optional<Index> index) const
-    {
-        return index ? std::optional(nodes_[*index].info) : std::nullopt;
-    }
-
-    [[nodiscard]] const Node& existing(const std::string& path, bool follow_last) const
-    {
-        const auto index = resolve(path, follow_last);
-        if (!index) {
-            throw Error(ErrorCode::not_found,
-                        fmt::format("there is no {} in {}", printable(path), name_));
-        }
-        return nodes_[*index];
-    }
+    std::optional<Index> hard_linked(const archive::Entry& entry);
 
     std::string name_;
-    std::vector<Node> nodes_;
+    std::vector<TarNode> nodes_;
     std::uint64_t room_; ///< bytes of content that may still come
 };
 
@@ -158,7 +101,6 @@ Index TarTree::make(Index parent, std::string name)
     }
     const auto index = static_cast<Index>(nodes_.size());
     auto& node = nodes_.emplace_back();
-    node.parent = parent;
     node.info.inode = index;
     nodes_[parent].children.insert_or_assign(std::move(name), index);
     return index;
@@ -209,9 +151,7 @@ void TarTree::add(const archive::Entry& entry, archive::Reader& reader)
     }
     auto name = path->substr(slash == std::string::npos ? 0 : slash + 1);
     if (entry.kind == archive::EntryKind::hard_link) {
-        const auto target = archive::safe_path(entry.link_target);
-        const auto index = target ? resolve("/" + *target, false) : std::nullopt;
-        if (index && nodes_[*index].info.kind != NodeKind::directory) {
+        if (const auto index = hard_linked(entry)) {
             ++nodes_[*index].info.links;
             nodes_[*folder].children.insert_or_assign(std::move(name), *index);
         }
@@ -225,7 +165,7 @@ void TarTree::add(const archive::Entry& entry, archive::Reader& reader)
     fill(nodes_[index], entry, reader);
 }
 
-void TarTree::fill(Node& node, const archive::Entry& entry, archive::Reader& reader)
+void TarTree::fill(TarNode& node, const archive::Entry& entry, archive::Reader& reader)
 {
     node.info.kind = kind_of(entry.kind);
     node.info.mode = entry.mode;
@@ -247,48 +187,37 @@ void TarTree::fill(Node& node, const archive::Entry& entry, archive::Reader& rea
     node.info.size = node.content.size();
 }
 
-std::optional<Index> TarTree::resolve(const std::string& path, bool follow_last) const
+/// What a hard link is another name of; nothing when that is missing or a folder.
+std::optional<Index> TarTree::hard_linked(const archive::Entry& entry)
 {
-    std::vector<std::string> waiting; // components yet to come, the next one last
-    const auto push = [&](std::string_view text) {
-        auto parts = split(text, '/');
-        for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-            waiting.emplace_back(*part);
-        }
-    };
-    push(path);
-    auto here = root_index;
-    std::size_t links = 0;
-    for (std::size_t steps = 0; !waiting.empty(); ++steps) {
-        const auto part = std::move(waiting.back());
-        waiting.pop_back();
-        const auto& node = nodes_[here];
-        if (part.empty() || part == ".") {
-            continue;
-        }
-        if (steps > most_steps || node.info.kind != NodeKind::directory) {
-            return std::nullopt;
-        }
-        if (part == "..") {
-            here = node.parent;
-            continue;
-        }
-        const auto found = node.children.find(part);
-        if (found == node.children.end()) {
-            return std::nullopt;
-        }
-        const auto& child = nodes_[found->second];
-        if (child.info.kind == NodeKind::symlink && (!waiting.empty() || follow_last)) {
-            if (++links > most_links) {
-                return std::nullopt;
-            }
-            here = child.content.starts_with('/') ? root_index : here;
-            push(child.content);
-            continue;
-        }
-        here = found->second;
+    const auto path = archive::safe_path(entry.link_target);
+    const auto end = path ? walk_path(*this, {root_index}, *path, false) : std::nullopt;
+    return end && end->no_folder ? std::optional(static_cast<Index>(*end->no_folder))
+                                 : std::nullopt;
+}
+
+std::optional<NodeTree::Node> TarTree::find(Node folder, const std::string& name)
+{
+    const auto& children = nodes_[folder].children;
+    const auto found = children.find(name);
+    return found == children.end() ? std::nullopt : std::optional<Node>(found->second);
+}
+
+std::vector<FolderEntry> TarTree::entries(Node folder)
+{
+    std::vector<FolderEntry> all;
+    for (const auto& [name, index] : nodes_[folder].children) {
+        all.push_back({name, nodes_[index].info.kind});
     }
-    return here;
+    return all;
+}
+
+void TarTree::give(Node file, const std::function<bool(std::string_view)>& sink)
+{
+    std::string_view rest = nodes_[file].content;
+    while (!rest.empty() && sink(rest.substr(0, piece))) {
+        rest.remove_prefix(std::min(piece, rest.size()));
+    }
 }
 
 } // namespace

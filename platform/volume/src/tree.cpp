@@ -13,11 +13,6 @@ namespace {
 constexpr std::size_t deepest = 256;
 constexpr std::size_t most_nodes = 20'000'000;
 
-std::string join_path(const std::string& folder, const std::string& name)
-{
-    return folder.ends_with('/') ? folder + name : folder + "/" + name;
-}
-
 /// One folder on the way from the root to where the walk stands.
 struct Level {
     std::string path;
@@ -25,11 +20,11 @@ struct Level {
     std::size_t next = 0;
 };
 
-class Walk {
+class TreeWalk {
 public:
-    Walk(Filesystem& tree,
-         const std::function<bool(const std::string&, const NodeInfo&)>& visit,
-         const std::function<void(const std::string&, const std::string&)>& on_damage)
+    TreeWalk(Filesystem& tree,
+             const std::function<bool(const std::string&, const NodeInfo&)>& visit,
+             const std::function<void(const std::string&, const std::string&)>& on_damage)
         : tree_(tree), visit_(visit), on_damage_(on_damage)
     {
     }
@@ -115,12 +110,27 @@ std::string Filesystem::read_all(const std::string& path, std::uint64_t max_byte
     return content;
 }
 
+std::string join_path(const std::string& folder, const std::string& name)
+{
+    return folder.ends_with('/') ? folder + name : folder + "/" + name;
+}
+
+Digest Filesystem::digest(const std::string& path)
+{
+    Sha256 hash;
+    read(path, [&](std::string_view piece) {
+        hash.update(piece);
+        return true;
+    });
+    return hash.finish();
+}
+
 void walk(Filesystem& tree,
           const std::string& root,
           const std::function<bool(const std::string& path, const NodeInfo& info)>& visit,
           const std::function<void(const std::string& path, const std::string& why)>& on_damage)
 {
-    Walk(tree, visit, on_damage).run(root);
+    TreeWalk(tree, visit, on_damage).run(root);
 }
 
 } // namespace stemma::volume

@@ -41,50 +41,15 @@ std::vector<Extent> Volume::extents(std::uint64_t offset, std::uint64_t length)
     return {{.offset = offset, .length = length, .zero = false}};
 }
 
-Slice::Slice(Volume& whole, std::uint64_t offset, std::uint64_t length, std::string name)
-    : whole_(whole), offset_(offset), length_(length), name_(std::move(name))
-{
-    if (length > whole.size() || offset > whole.size() - length) {
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("{} reaches beyond the end of {} (bytes {} to {} of {})",
-                                name_,
-                                whole.name(),
-                                offset,
-                                offset + length,
-                                whole.size()));
-    }
-}
-
-void Slice::expect_within(std::uint64_t offset, std::size_t length) const
-{
-    expect_range(*this, offset, length);
-}
-
-void Slice::read(std::uint64_t offset, std::span<std::byte> into)
-{
-    expect_within(offset, into.size());
-    whole_.read(offset_ + offset, into);
-}
-
-void Slice::write(std::uint64_t offset, std::span<const std::byte> data)
-{
-    expect_within(offset, data.size());
-    whole_.write(offset_ + offset, data);
-}
-
-std::vector<Extent> Slice::extents(std::uint64_t offset, std::uint64_t length)
-{
-    expect_within(offset, length);
-    auto answer = whole_.extents(offset_ + offset, length);
-    for (Extent& extent : answer) {
-        extent.offset -= offset_;
-    }
-    return answer;
-}
-
 MemoryVolume::MemoryVolume(std::vector<std::byte> bytes, std::string name)
     : bytes_(std::move(bytes)), name_(std::move(name))
 {
+}
+
+MemoryVolume::MemoryVolume(std::string_view bytes, std::string name) : name_(std::move(name))
+{
+    const auto all = std::as_bytes(std::span(bytes));
+    bytes_.assign(all.begin(), all.end());
 }
 
 void MemoryVolume::read(std::uint64_t offset, std::span<std::byte> into)

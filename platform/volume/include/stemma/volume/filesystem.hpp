@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/core/clock.hpp"
+#include "stemma/core/digest.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -81,7 +82,14 @@ public:
     /// The whole content of a regular file.
     /// throws  as read(); unsupported: larger than max_bytes
     [[nodiscard]] std::string read_all(const std::string& path, std::uint64_t max_bytes);
+
+    /// SHA-256 of a regular file's content.
+    /// throws  as read()
+    [[nodiscard]] Digest digest(const std::string& path);
 };
+
+/// The path of a folder's entry.
+std::string join_path(const std::string& folder, const std::string& name);
 
 /// Visits a tree in order of path, parents first; `visit` returns false to skip a folder's inside.
 /// Does not follow symbolic links. Folders deeper than 256 levels are skipped and reported through

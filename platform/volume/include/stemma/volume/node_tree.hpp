@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/volume/filesystem.hpp"
+#include "stemma/volume/path_walk.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -14,8 +15,8 @@
 namespace stemma::volume {
 
 /// A file tree whose driver knows its nodes by number (an inode, the place of a folder's entry).
-/// The walk along paths and links is here, once; a driver answers about single nodes.
-class NodeTree : public Filesystem {
+/// A driver answers about single nodes; paths and links are walked here.
+class NodeTree : public Filesystem, protected WalkedTree {
 public:
     [[nodiscard]] std::optional<NodeInfo> look(const std::string& path) final;
     [[nodiscard]] std::optional<NodeInfo> look_through(const std::string& path) final;
@@ -40,9 +41,8 @@ protected:
     [[nodiscard]] virtual std::map<std::string, std::string> attributes(Node node);
 
 private:
-    struct Walk;
-    void step(Walk& walk, const std::string& name, bool through);
-    void run(Walk& walk, bool through);
+    std::optional<Step> step(Node folder, const std::string& name, const std::string& shown) final;
+    std::string link(Node node, const std::string& shown) final;
     /// The folders from the root to this one; nullptr when it is none.
     const std::vector<Node>* folders_to(const std::string& folder);
     std::optional<Node> resolve(const std::string& path, bool through);
@@ -51,9 +51,5 @@ private:
 
     std::unordered_map<std::string, std::vector<Node>> known_folders_; ///< nothing ever changes
 };
-
-/// True for what may be one component of a path: no "/", no NUL, not "", "." or "..". A driver
-/// leaves out entries of other names: no kernel makes them, and they would lead a reader astray.
-bool is_plain_name(std::string_view name) noexcept;
 
 } // namespace stemma::volume

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stemma::volume {
@@ -47,33 +48,11 @@ public:
     [[nodiscard]] virtual std::vector<int> descriptors() const { return {}; }
 };
 
-/// A window of another volume; borrows it.
-class Slice final : public Volume {
-public:
-    /// throws  corrupt: the window does not lie within `whole`
-    Slice(Volume& whole, std::uint64_t offset, std::uint64_t length, std::string name);
-
-    [[nodiscard]] std::string name() const override { return name_; }
-    [[nodiscard]] std::uint64_t size() const override { return length_; }
-    [[nodiscard]] bool writable() const override { return whole_.writable(); }
-    void read(std::uint64_t offset, std::span<std::byte> into) override;
-    void write(std::uint64_t offset, std::span<const std::byte> data) override;
-    void flush() override { whole_.flush(); }
-    [[nodiscard]] std::vector<Extent> extents(std::uint64_t offset, std::uint64_t length) override;
-    [[nodiscard]] std::vector<int> descriptors() const override { return whole_.descriptors(); }
-
-private:
-    void expect_within(std::uint64_t offset, std::size_t length) const;
-    Volume& whole_;
-    std::uint64_t offset_;
-    std::uint64_t length_;
-    std::string name_;
-};
-
 /// Bytes in memory; for tests and small parsers.
 class MemoryVolume final : public Volume {
 public:
     explicit MemoryVolume(std::vector<std::byte> bytes, std::string name = "memory");
+    explicit MemoryVolume(std::string_view bytes, std::string name = "memory");
 
     [[nodiscard]] std::string name() const override { return name_; }
     [[nodiscard]] std::uint64_t size() const override { return bytes_.size(); }
@@ -81,6 +60,10 @@ public:
     void read(std::uint64_t offset, std::span<std::byte> into) override;
     void write(std::uint64_t offset, std::span<const std::byte> data) override;
     void flush() override {}
+    [[nodiscard]] std::string_view text() const noexcept
+    {
+        return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+    }
 
 private:
     std::vector<std::byte> bytes_;

@@ -37,11 +37,7 @@ inline std::string tool_checked(std::vector<std::string> argv, std::string input
 
 inline std::unique_ptr<volume::MemoryVolume> load(const std::filesystem::path& path)
 {
-    const auto text = read_file(path);
-    std::vector<std::byte> bytes(text.size());
-    std::transform(
-        text.begin(), text.end(), bytes.begin(), [](char c) { return static_cast<std::byte>(c); });
-    return std::make_unique<volume::MemoryVolume>(std::move(bytes), path.filename().string());
+    return std::make_unique<volume::MemoryVolume>(read_file(path), path.filename().string());
 }
 
 inline void save(volume::Volume& volume, const std::filesystem::path& path)
