@@ -184,15 +184,7 @@ void BlobShelf::prove_what_is_there(const Blob& blob, const virt::StorageVolume&
 {
     const auto before = identity_of(volume);
     const auto digest = digest_of(volume);
-    if (digest != blob.digest) {
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("{} of {} reads as {} and should as {}",
-                                volume.path(),
-                                blob.what,
-                                digest.substr(0, 12),
-                                blob.digest.substr(0, 12)),
-                    "nothing was started on it; remove that file, and it is brought again");
-    }
+    expect_digest(fmt::format("{} of {}", volume.path(), blob.what), digest, blob.digest);
     write_mark(blob.name, {.state = Mark::State::proven, .from = {}, .sent = 0, .written = before});
 }
 

@@ -17,6 +17,8 @@
 #include <cerrno>
 #include <map>
 
+#include "shipping.hpp"
+
 namespace stemma::deployer {
 
 namespace {
@@ -329,15 +331,8 @@ void FolderStore::prove(const ImageRef& image, const fs::path& base) const
     }
     const auto format = base.extension() == ".raw" ? "raw" : "qcow2";
     const auto digest = digester_(base, format);
-    if (digest != image.digest) {
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("the base {} of image {} reads as {} and should as {}",
-                                base.string(),
-                                image.name,
-                                digest.substr(0, 12),
-                                image.digest.substr(0, 12)),
-                    "nothing was started on it; remove that file, and the image is brought again");
-    }
+    expect_digest(
+        fmt::format("the base {} of image {}", base.string(), image.name), digest, image.digest);
     write_file(proof_path(base), canonical_json(identity));
 }
 

@@ -207,10 +207,7 @@ void PoolStore::provide_boot_file(const std::string& path,
 {
     shelf_->provide(
         {.name = "boot~" + sha256, .what = "boot file " + path, .digest = sha256, .open = [&path] {
-             const auto content = read_file(path, max_boot_file);
-             const auto bytes = std::as_bytes(std::span(content));
-             return std::make_unique<volume::MemoryVolume>(
-                 std::vector<std::byte>(bytes.begin(), bytes.end()), path);
+             return std::make_unique<volume::MemoryVolume>(read_file(path, max_boot_file), path);
          }});
 }
 

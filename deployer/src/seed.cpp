@@ -4,9 +4,13 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/deployer/spec.hpp"
+#include "stemma/fat/editor.hpp"
+#include "stemma/volume/volume.hpp"
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
+#include <string_view>
 
 namespace stemma::deployer {
 
@@ -16,10 +20,8 @@ constexpr std::size_t sector = 512;
 constexpr std::size_t entry_size = 32;
 constexpr std::size_t root_entries = sector / entry_size;
 constexpr std::size_t most_content = std::size_t{1} << 20U;
-/// UTF-16 units of a long name that one entry carries.
-constexpr std::size_t name_piece = 13;
-/// FAT12 has at most 4084 clusters, and a reader tells the kind of table by their number alone.
-constexpr std::size_t most_clusters = 4084;
+constexpr std::size_t most_name = 26;
+constexpr std::string_view label = "CIDATA     ";
 /// 1980-01-01, the first day that FAT knows.
 constexpr std::uint16_t first_day = (1U << 5U) | 1U;
 
@@ -27,119 +29,6 @@ void put16(std::string& bytes, std::size_t at, std::size_t value)
 {
     bytes[at] = static_cast<char>(value & 0xffU);
     bytes[at + 1] = static_cast<char>((value >> 8U) & 0xffU);
-}
-
-void put32(std::string& bytes, std::size_t at, std::size_t value)
-{
-    put16(bytes, at, value & 0xffffU);
-    put16(bytes, at + 2, value >> 16U);
-}
-
-std::size_t clusters_of(const SeedFile& file)
-{
-    return (file.content.size() + sector - 1) / sector;
-}
-
-/// The name that old readers see: SEED0, SEED1, …; the long one is the real one.
-std::string short_name(std::size_t index)
-{
-    std::string name = "SEED" + std::to_string(index);
-    name.resize(11, ' ');
-    return name;
-}
-
-std::uint8_t checksum_of(std::string_view name)
-{
-    std::uint8_t sum = 0;
-    for (const char c : name) {
-        sum = static_cast<std::uint8_t>(((sum & 1U) << 7U) + (sum >> 1U) +
-                                        static_cast<std::uint8_t>(c));
-    }
-    return sum;
-}
-
-/// Places of the 13 characters within an entry of a long name.
-std::size_t place_in_entry(std::size_t index)
-{
-    return index < 5 ? 1 + 2 * index : index < 11 ? 14 + 2 * (index - 5) : 28 + 2 * (index - 11);
-}
-
-std::string long_name_entry(std::string_view name, std::size_t piece, std::uint8_t checksum)
-{
-    constexpr unsigned last = 0x40;
-    const bool is_last = (piece + 1) * name_piece >= name.size();
-    std::string entry(entry_size, '\0');
-    entry[0] = static_cast<char>((piece + 1) | (is_last ? last : 0U));
-    entry[11] = '\x0f';
-    entry[13] = static_cast<char>(checksum);
-    for (std::size_t i = 0; i < name_piece; ++i) {
-        const auto at = piece * name_piece + i;
-        // One zero ends a name that does not fill its entry; ones fill the rest.
-        const std::size_t unit = at < name.size()    ? static_cast<unsigned char>(name[at])
-                                 : at == name.size() ? 0U
-                                                     : 0xffffU;
-        put16(entry, place_in_entry(i), unit);
-    }
-    return entry;
-}
-
-std::string file_entries(const SeedFile& file, std::size_t index, std::size_t first_cluster)
-{
-    const auto alias = short_name(index);
-    const auto pieces = (file.name.size() + name_piece - 1) / name_piece;
-    std::string entries;
-    for (auto piece = pieces; piece > 0; --piece) {
-        entries += long_name_entry(file.name, piece - 1, checksum_of(alias));
-    }
-    std::string entry = alias;
-    entry.resize(entry_size, '\0');
-    entry[11] = '\x20'; // an ordinary file
-    put16(entry, 16, first_day);
-    put16(entry, 18, first_day);
-    put16(entry, 24, first_day);
-    put16(entry, 26, file.content.empty() ? 0 : first_cluster);
-    put32(entry, 28, file.content.size());
-    return entries + entry;
-}
-
-std::string label_entry()
-{
-    std::string entry = "CIDATA     ";
-    entry.resize(entry_size, '\0');
-    entry[11] = '\x08';
-    put16(entry, 24, first_day);
-    return entry;
-}
-
-/// Twelve bits per cluster: two of them share three bytes.
-void put_table_entry(std::string& table, std::size_t cluster, std::size_t value)
-{
-    const auto at = cluster + cluster / 2;
-    const auto low = static_cast<unsigned char>(table[at]);
-    const auto high = static_cast<unsigned char>(table[at + 1]);
-    if (cluster % 2 == 0) {
-        table[at] = static_cast<char>(value & 0xffU);
-        table[at + 1] = static_cast<char>((high & 0xf0U) | (value >> 8U));
-    } else {
-        table[at] = static_cast<char>((low & 0x0fU) | ((value & 0x0fU) << 4U));
-        table[at + 1] = static_cast<char>(value >> 4U);
-    }
-}
-
-std::string make_table(const std::vector<SeedFile>& files, std::size_t clusters)
-{
-    constexpr std::size_t end_of_chain = 0xfff;
-    const auto bytes = ((clusters + 2) * 3 + 1) / 2;
-    std::string table((bytes + sector - 1) / sector * sector, '\0');
-    put_table_entry(table, 0, 0xff8);
-    put_table_entry(table, 1, end_of_chain);
-    std::size_t next = 2;
-    for (const auto& file : files) {
-        for (auto left = clusters_of(file); left > 0; --left, ++next) {
-            put_table_entry(table, next, left == 1 ? end_of_chain : next + 1);
-        }
-    }
-    return table;
 }
 
 std::string make_boot_sector(std::size_t sectors, std::size_t table_sectors, std::size_t serial)
@@ -159,21 +48,41 @@ std::string make_boot_sector(std::size_t sectors, std::size_t table_sectors, std
     put16(boot, 26, 1);
     boot[36] = '\x80';
     boot[38] = '\x29'; // serial, label and kind follow
-    put32(boot, 39, serial);
-    boot.replace(43, 11, "CIDATA     ");
+    put16(boot, 39, serial & 0xffffU);
+    put16(boot, 41, serial >> 16U);
+    boot.replace(43, 11, label);
     boot.replace(54, 8, "FAT12   ");
     boot.replace(510, 2, "\x55\xaa");
     return boot;
 }
 
+/// An empty FAT12 file system that holds so many clusters of one sector.
+std::string empty_disk(std::size_t clusters, std::size_t serial)
+{
+    const std::size_t table_bytes = ((clusters + 2) * 3 + 1) / 2; // twelve bits per cluster
+    std::string table((table_bytes + sector - 1) / sector * sector, '\0');
+    table.replace(0, 3, "\xf8\xff\xff"); // the kind of disk, and the mark of a chain's end
+    std::string root(label);
+    root.resize(sector, '\0');
+    root[11] = '\x08'; // not a file: the label
+    put16(root, 24, first_day);
+    const std::size_t sectors = 1 + 2 * table.size() / sector + 1 + clusters;
+    std::string disk = make_boot_sector(sectors, table.size() / sector, serial);
+    disk += table + table + root;
+    disk.resize(sectors * sector, '\0');
+    return disk;
+}
+
 void check_files(const std::vector<SeedFile>& files)
 {
     std::size_t size = 0;
+    std::set<std::string_view> names;
     for (const auto& file : files) {
         const bool plain = std::ranges::all_of(file.name, [](char c) {
             return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
         });
-        if (!plain || file.name.empty() || file.name.size() > 2 * name_piece) {
+        if (!plain || file.name.empty() || file.name.size() > most_name ||
+            !names.insert(file.name).second) {
             throw Error(ErrorCode::usage, "not a name for a file of a seed: " + file.name);
         }
         size += file.content.size();
@@ -189,30 +98,22 @@ void check_files(const std::vector<SeedFile>& files)
 std::string make_seed(const std::vector<SeedFile>& files)
 {
     check_files(files);
-    std::string root = label_entry();
-    std::string data;
-    std::string names;
-    std::size_t next = 2;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        root += file_entries(files[i], i, next);
-        next += clusters_of(files[i]);
-        data += files[i].content;
-        data.resize((data.size() + sector - 1) / sector * sector, '\0');
-        names += files[i].name;
+    std::size_t clusters = 0;
+    Sha256 hash;
+    for (const SeedFile& file : files) {
+        clusters += (file.content.size() + sector - 1) / sector;
+        hash.update(file.name + '\0' + file.content);
     }
-    if (root.size() > sector) {
-        throw Error(ErrorCode::usage, "too many files for a cloud-init seed");
-    }
-    root.resize(sector, '\0');
-    const auto clusters = std::max<std::size_t>(next - 2, 1);
-    data.resize(clusters * sector, '\0');
-    static_assert(most_content / sector + root_entries < most_clusters);
-    const auto table = make_table(files, clusters);
-    const auto digest = sha256(names + data).bytes;
+    const auto digest = hash.finish().bytes;
     const auto serial = std::size_t{digest[0]} | std::size_t{digest[1]} << 8U |
                         std::size_t{digest[2]} << 16U | std::size_t{digest[3]} << 24U;
-    const auto sectors = 1 + 2 * table.size() / sector + 1 + clusters;
-    return make_boot_sector(sectors, table.size() / sector, serial) + table + table + root + data;
+    volume::MemoryVolume disk(empty_disk(std::max<std::size_t>(clusters, 1), serial), "the seed");
+    fat::Editor editor(disk, Time{}); // FAT's first day, so that the same files give the same bytes
+    for (const SeedFile& file : files) {
+        editor.put_file("/" + file.name, file.content);
+    }
+    editor.finish();
+    return std::string(disk.text());
 }
 
 namespace {

@@ -135,4 +135,15 @@ Scan scan_for_shipping(volume::Volume& wanted, volume::Volume* had, const Cancel
     return scan;
 }
 
+void expect_digest(const std::string& what, const std::string& found, const std::string& wanted)
+{
+    if (found != wanted) {
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format(
+                "{} reads as {} and should as {}", what, found.substr(0, 12), wanted.substr(0, 12)),
+            "nothing was started on it; remove that file, and it is brought again");
+    }
+}
+
 } // namespace stemma::deployer

@@ -33,4 +33,8 @@ inline constexpr std::uint64_t max_range = std::uint64_t{32} << 20U;
 /// cancel  may be null
 Scan scan_for_shipping(volume::Volume& wanted, volume::Volume* had, const Cancel* cancel);
 
+/// Before a disk is started on what a host holds.
+/// throws  corrupt, naming `what`, when the two digests (64 digits) differ
+void expect_digest(const std::string& what, const std::string& found, const std::string& wanted);
+
 } // namespace stemma::deployer

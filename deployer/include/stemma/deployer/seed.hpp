@@ -20,8 +20,8 @@ struct SeedFile {
 /// Layout, in sectors of 512 bytes: boot sector, two equal tables, one sector of root folder, one
 /// sector per cluster. 64 KiB of user-data make an image of 66 KiB.
 ///
-/// throws  usage: over 1 MiB in all, no plain names, or more names than the root folder holds
-/// source  Microsoft "FAT: General Overview of On-Disk Format" 1.03;
+/// throws  usage: over 1 MiB in all, no plain names, a name twice, or more names than the root
+/// folder holds source  Microsoft "FAT: General Overview of On-Disk Format" 1.03;
 ///         cloudinit.readthedocs.io, datasource NoCloud
 std::string make_seed(const std::vector<SeedFile>& files);
 
