@@ -253,14 +253,7 @@ STEMMA_EXPORT int open(const char* path, int flags, ...)
     return open_any(AT_FDCWD, path, flags, mode);
 }
 
-STEMMA_EXPORT int open64(const char* path, int flags, ...)
-{
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = mode_behind(flags, arguments);
-    va_end(arguments);
-    return open_any(AT_FDCWD, path, flags, mode);
-}
+STEMMA_EXPORT int open64(const char* path, int flags, ...) __attribute__((alias("open")));
 
 STEMMA_EXPORT int openat(int folder, const char* path, int flags, ...)
 {
@@ -272,13 +265,7 @@ STEMMA_EXPORT int openat(int folder, const char* path, int flags, ...)
 }
 
 STEMMA_EXPORT int openat64(int folder, const char* path, int flags, ...)
-{
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = mode_behind(flags, arguments);
-    va_end(arguments);
-    return open_any(folder, path, flags, mode);
-}
+    __attribute__((alias("openat")));
 
 STEMMA_EXPORT int __open_2(const char* path, int flags) // NOLINT: the C library's name
 {

@@ -36,6 +36,22 @@ class Compiling(BuildCase):
         self.assertEqual(manifest.inputs("a.o"), ["a.c"])
         self.assertEqual(manifest.inputs("b.o"), ["b.c", "b.h"])
 
+    def test_what_schedules_a_build_is_no_step_whatever_its_name(self):
+        self.write("a.c", "int a;\n")
+        self.write("b.c", "int b;\n")
+        self.write(
+            "build.py",
+            "import subprocess\n"
+            "seen = open('a.c').read() + open('b.c').read()\n"
+            "for name in 'ab':\n"
+            "    subprocess.run(['gcc', '-c', name + '.c'], check=True)\n"
+            "open('state', 'w').write(seen)\n",
+        )
+        manifest = self.build("python3 build.py")
+        self.assertEqual(manifest.inputs("a.o"), ["a.c"])
+        self.assertEqual(manifest.inputs("b.o"), ["b.c"])
+        self.assertEqual([step["kind"] for step in manifest.steps], ["compile", "compile"])
+
     def test_response_files_within_response_files_are_expanded(self):
         self.write("a.c", "int a;\n")
         self.write("one", '@two "-DX=a b"\n')

@@ -78,6 +78,7 @@ public:
             roles_.push_back(role_of_process(recorded, process.record));
             by_serial_[{process.writer, process.record.serial}] = i;
         }
+        find_schedulers();
     }
 
     std::size_t group_of(std::size_t index) { return groups_.find(index); }
@@ -110,6 +111,27 @@ public:
     }
 
 private:
+    /// A program of any name that runs two tools or more schedules a build: what it reads and
+    /// writes itself is book-keeping. A custom command's script is one step with all that it runs.
+    void find_schedulers()
+    {
+        std::unordered_map<std::size_t, int> tools;
+        for (std::size_t i = 0; i < roles_.size(); ++i) {
+            if (roles_[i] != Role::compiler && roles_[i] != Role::linker &&
+                roles_[i] != Role::archiver) {
+                continue;
+            }
+            auto above = parent(i);
+            for (int depth = 0; above && roles_[*above] == Role::shell && depth < 64; ++depth) {
+                above = parent(*above);
+            }
+            if (above && roles_[*above] == Role::other && tag_of(*above) == nullptr &&
+                ++tools[*above] == 2) {
+                roles_[*above] = Role::scheduler;
+            }
+        }
+    }
+
     std::optional<std::size_t> parent(std::size_t index) const
     {
         const auto& process = recorded_.processes[index];
