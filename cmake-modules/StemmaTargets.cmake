@@ -28,6 +28,13 @@ function(stemma_precompile target kind)
     target_precompile_headers(${target} REUSE_FROM ${shared})
 endfunction()
 
+# stemma_unite(<target>): its sources are compiled together, when STEMMA_UNITY says so.
+function(stemma_unite target)
+    if(STEMMA_UNITY)
+        set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    endif()
+endfunction()
+
 # stemma_add_library(<name> SOURCES … HEADERS … [LINK_PUBLIC …] [LINK_PRIVATE …])
 #
 # A static library `stemma_<name>` with the alias Stemma::<name>. Headers live below include/.
@@ -46,6 +53,7 @@ function(stemma_add_library name)
         PUBLIC ${arg_LINK_PUBLIC}
         PRIVATE ${arg_LINK_PRIVATE} $<BUILD_INTERFACE:stemma_flags>)
     stemma_precompile(${target} library)
+    stemma_unite(${target})
 endfunction()
 
 # stemma_add_executable(<target> SOURCES … [LINK …])

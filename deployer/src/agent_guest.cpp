@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto call_patience = 20s;
-constexpr std::int64_t piece_size = 48 << 10;
+constexpr std::int64_t agent_piece = 48 << 10;
 
 class AgentGuest final : public GuestPort {
 public:
@@ -75,7 +75,7 @@ public:
         GuestFile file;
         for (bool end = false; !end;) {
             const auto answer =
-                call("guest-file-read", {{"handle", handle}, {"count", piece_size}});
+                call("guest-file-read", {{"handle", handle}, {"count", agent_piece}});
             const auto bytes = decoded(answer, "buf-b64");
             hash.update(bytes);
             file.size += bytes.size();
@@ -99,8 +99,8 @@ public:
         for (auto piece = next(); !piece.empty(); piece = next()) {
             hash.update(piece);
             file.size += piece.size();
-            for (std::size_t at = 0; at < piece.size(); at += piece_size) {
-                const auto bytes = std::string_view(piece).substr(at, piece_size);
+            for (std::size_t at = 0; at < piece.size(); at += agent_piece) {
+                const auto bytes = std::string_view(piece).substr(at, agent_piece);
                 (void)call("guest-file-write", {{"handle", handle}, {"buf-b64", to_base64(bytes)}});
             }
         }

@@ -23,7 +23,7 @@ struct Report {
 };
 
 /// The longest environment that let_go() sends.
-constexpr std::size_t most_words = 32768;
+constexpr std::size_t most_arguments = 32768;
 
 void send_report(int socket, const Report& report, int listener) noexcept
 {
@@ -70,7 +70,7 @@ bool receive_report(int socket, Report& report, Fd& listener) noexcept
 /// Takes let_go()'s words into the environment. They stay where they are: putenv() keeps pointers.
 void take_environment(int socket) noexcept
 {
-    static std::array<char, most_words> words;
+    static std::array<char, most_arguments> words;
     ssize_t got = 0;
     do {
         got = ::recv(socket, words.data(), words.size() - 1, 0);
@@ -132,7 +132,7 @@ void Starter::let_go(const std::vector<std::string>& environment)
     for (const auto& word : environment) {
         words.append(word).push_back('\0');
     }
-    if (words.empty() || words.size() >= most_words) {
+    if (words.empty() || words.size() >= most_arguments) {
         words.assign(1, '\0');
     }
     while (::send(socket_.get(), words.data(), words.size(), MSG_NOSIGNAL) < 0 && errno == EINTR) {

@@ -10,7 +10,7 @@ namespace stemma::analyzer {
 namespace {
 
 constexpr std::uint64_t largest_database = 256ULL << 20U; // that of a large server has 100 MiB
-constexpr std::size_t most_packages = 200'000;
+constexpr std::size_t most_rpms = 200'000;
 constexpr std::size_t most_entries = 65'536;
 constexpr std::size_t entry_size = 16;
 constexpr std::size_t intro_size = 8;
@@ -108,7 +108,7 @@ std::vector<RpmPackage> read_rpm_database(const Source& source, const std::strin
     std::vector<RpmPackage> packages;
     auto rows = database.prepare("SELECT blob FROM Packages ORDER BY hnum");
     while (rows.step()) {
-        if (packages.size() >= most_packages || source.late()) {
+        if (packages.size() >= most_rpms || source.late()) {
             sink.miss("packages beyond what is read of rpm's database", path);
             break;
         }

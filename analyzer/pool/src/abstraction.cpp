@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "identifiers.hpp"
+
 namespace stemma::analyzer {
 
 namespace {
@@ -31,12 +33,6 @@ bool holds_many(std::string_view folder)
 {
     return folder.ends_with(".d") || folder.ends_with(".wants") || folder.ends_with(".requires") ||
            std::find(holders.begin(), holders.end(), folder) != holders.end();
-}
-
-bool is_word(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9');
 }
 
 } // namespace

@@ -12,12 +12,6 @@ namespace stemma::analyzer {
 
 namespace {
 
-bool is_word(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9');
-}
-
 /// Replaces `from` where it stands as a word of its own.
 void replace_words(std::string& text, std::string_view from, std::string_view to)
 {

@@ -9,12 +9,6 @@ namespace stemma::analyzer {
 
 namespace {
 
-bool is_word(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9');
-}
-
 bool is_hex(char byte)
 {
     return hex_value(byte) >= 0;

@@ -45,7 +45,7 @@ std::pair<std::string, std::string> contrasted(std::string_view here, std::strin
     return {marked(here), marked(there)};
 }
 
-std::string place_of(const Finding& finding)
+std::string place_on_page(const Finding& finding)
 {
     std::string place = escaped(finding.file);
     return finding.line > 0 ? fmt::format("{}:{}", place, finding.line) : place;
@@ -88,7 +88,7 @@ std::string card_of(const Finding& finding, std::size_t rank, const ReportInput&
         "<h3>{}</h3>{}<p>{}</p>",
         rank == 1 ? " first" : "",
         rank,
-        place_of(finding),
+        place_on_page(finding),
         escaped(finding.setting),
         values_of(finding),
         escaped(finding.reason));
@@ -113,7 +113,7 @@ std::string verdict_of(const ReportInput& input)
     }
     const Finding& first = findings.front();
     std::string text = fmt::format("<div class=\"verdict\">Look first at <code>{}{}{}</code>: ",
-                                   place_of(first),
+                                   place_on_page(first),
                                    first.setting.empty() ? "" : " ",
                                    escaped(first.setting));
     text += first.value
@@ -147,8 +147,9 @@ std::string findings_of(const ReportInput& input)
         if (finding.category == Category::of_interest) {
             text += ++rank <= max_cards ? card_of(finding, rank, input) : std::string();
         } else if (++noises <= max_noise) {
-            noise += fmt::format(
-                "<div class=\"place\">{} {}</div>", place_of(finding), escaped(finding.setting));
+            noise += fmt::format("<div class=\"place\">{} {}</div>",
+                                 place_on_page(finding),
+                                 escaped(finding.setting));
         }
     }
     if (rank > max_cards) {

@@ -11,7 +11,7 @@ namespace stemma::analyzer {
 
 namespace {
 
-constexpr std::size_t page_size = 4096;
+constexpr std::size_t target_page = 4096;
 constexpr std::size_t most_blocks = 256;
 constexpr std::uint64_t largest_block = 1ULL << 46U;
 
@@ -131,10 +131,10 @@ private:
         }
         ram_ = id;
         const auto total = number(8);
-        if ((total & (page_size - 1)) != flag_mem_size) {
+        if ((total & (target_page - 1)) != flag_mem_size) {
             throw Error(ErrorCode::corrupt, "the memory stream does not begin with its blocks");
         }
-        read_blocks(total & ~std::uint64_t{page_size - 1});
+        read_blocks(total & ~std::uint64_t{target_page - 1});
         if (number(8) != flag_end) {
             throw Error(ErrorCode::unsupported, "the memory stream's blocks have more to them");
         }
@@ -148,7 +148,7 @@ private:
             block.name = text(number(1));
             block.size = number(8);
             if (block.size == 0 || block.size > total || block.size > largest_block ||
-                block.size % page_size != 0 || blocks_.size() >= most_blocks) {
+                block.size % target_page != 0 || blocks_.size() >= most_blocks) {
                 throw Error(ErrorCode::corrupt,
                             fmt::format("block '{}' of the memory stream has an impossible size",
                                         printable(block.name)));
@@ -178,8 +178,8 @@ private:
     {
         for (;;) {
             const auto head = number(8);
-            const auto flags = head & (page_size - 1);
-            const auto offset = head & ~std::uint64_t{page_size - 1};
+            const auto flags = head & (target_page - 1);
+            const auto offset = head & ~std::uint64_t{target_page - 1};
             if (flags == flag_end) {
                 return;
             }
@@ -201,11 +201,11 @@ private:
     void take_page(std::uint64_t kind, std::uint64_t offset)
     {
         if (kind == flag_page) {
-            sink_.page(current_, offset, bytes(page_size));
+            sink_.page(current_, offset, bytes(target_page));
             return;
         }
         const auto fill = static_cast<char>(number(1));
-        sink_.page(current_, offset, fill == 0 ? std::string() : std::string(page_size, fill));
+        sink_.page(current_, offset, fill == 0 ? std::string() : std::string(target_page, fill));
     }
 
     void choose_block(const std::string& name)

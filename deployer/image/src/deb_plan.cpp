@@ -17,9 +17,10 @@ using archive::EntryKind;
 using volume::NodeKind;
 
 /// What a set of installed packages offers to those who depend on it.
-class World {
+class PackageWorld {
 public:
-    explicit World(const std::vector<Stanza>& stanzas, bool (*counts)(const Stanza&) = is_there)
+    explicit PackageWorld(const std::vector<Stanza>& stanzas,
+                          bool (*counts)(const Stanza&) = is_there)
     {
         for (const Stanza& stanza : stanzas) {
             if (counts(stanza)) {
@@ -292,8 +293,8 @@ private:
             stanza.set("Status", "install ok installed");
             after.put(stanza);
         }
-        const World before(database_.stanzas());
-        const World world(after.stanzas());
+        const PackageWorld before(database_.stanzas());
+        const PackageWorld world(after.stanzas());
         std::set<std::string> fresh;
         for (const Deb& deb : debs_) {
             fresh.insert(deb.name());
@@ -316,7 +317,8 @@ private:
     }
 
     /// A package that stays must not lose what it needs, nor meet what it cannot bear.
-    void judge_old_package(const Stanza& other, const World& before, const World& world)
+    void
+    judge_old_package(const Stanza& other, const PackageWorld& before, const PackageWorld& world)
     {
         const auto name = other.get("Package");
         for (const auto& group : relations_of(other, {"Pre-Depends", "Depends"})) {
@@ -383,8 +385,8 @@ std::vector<std::string> dependents_of(const DpkgDatabase& database, const Stanz
 {
     DpkgDatabase after = database;
     after.erase(gone.get("Package"), gone.get("Architecture"));
-    const World before(database.stanzas());
-    const World world(after.stanzas());
+    const PackageWorld before(database.stanzas());
+    const PackageWorld world(after.stanzas());
     std::vector<std::string> losers;
     for (const Stanza& other : after.stanzas()) {
         if (!is_there(other)) {
@@ -402,7 +404,7 @@ std::vector<std::string> dependents_of(const DpkgDatabase& database, const Stanz
 
 std::optional<std::string> unconfigured_dependency(const DpkgDatabase& database, const Deb& deb)
 {
-    const World configured(database.stanzas(), [](const Stanza& stanza) {
+    const PackageWorld configured(database.stanzas(), [](const Stanza& stanza) {
         return is_there(stanza) && state_of(stanza) != "unpacked" &&
                state_of(stanza) != "half-configured";
     });

@@ -32,16 +32,6 @@ using model::StepKind;
 
 constexpr std::uint64_t most_journal_bytes = std::uint64_t{4} << 30U;
 
-std::string file_name(const std::string& path)
-{
-    return path.substr(path.rfind('/') + 1);
-}
-
-bool ends_with(std::string_view text, std::string_view end)
-{
-    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
 ArtifactKind artifact_kind(const SeenFile& file)
 {
     switch (file.content ? file.content->kind : 'd') {
@@ -52,7 +42,7 @@ ArtifactKind artifact_kind(const SeenFile& file)
     case 's':
         return ArtifactKind::shared_library;
     case 'a':
-        return ends_with(file.path, ".deb") ? ArtifactKind::package : ArtifactKind::archive;
+        return file.path.ends_with(".deb") ? ArtifactKind::package : ArtifactKind::archive;
     default:
         break;
     }
@@ -67,7 +57,7 @@ ArtifactKind artifact_kind(const SeenFile& file)
                             ".zip",
                             ".whl",
                             ".apk"}) {
-        if (ends_with(file.path, end)) {
+        if (file.path.ends_with(end)) {
             return ArtifactKind::package;
         }
     }
@@ -432,7 +422,7 @@ private:
         }
         model::Artifact artifact;
         artifact.file = file;
-        artifact.name = file_name(seen.path);
+        artifact.name = last_name(seen.path);
         artifact.kind = artifact_kind(seen);
         if (seen.content && !seen.content->build_id.empty()) {
             artifact.build_id = seen.content->build_id;
@@ -465,7 +455,7 @@ private:
     void add_build()
     {
         manifest_.build = sources_.build();
-        manifest_.build.name = options_.name.empty() ? file_name(sources_.root()) : options_.name;
+        manifest_.build.name = options_.name.empty() ? last_name(sources_.root()) : options_.name;
         manifest_.build.toolchain = toolchain();
         auto& run = manifest_.run;
         run.root = sources_.root();

@@ -14,19 +14,11 @@
 #include <array>
 #include <map>
 
+#include "recorded.hpp"
+
 namespace stemma::hooks {
 
 namespace {
-
-bool ends_with(std::string_view text, std::string_view end)
-{
-    return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
-std::string file_name(const std::string& path)
-{
-    return path.substr(path.rfind('/') + 1);
-}
 
 /// Digest and build-id of the entry at which the reader stands.
 PayloadFile read_entry(archive::Reader& reader, const archive::Entry& entry, std::string path)
@@ -123,7 +115,7 @@ bool is_tar(const std::string& path)
     static constexpr std::array<std::string_view, 8> endings = {
         ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tar.zst", ".tar.lzma"};
     return std::any_of(
-        endings.begin(), endings.end(), [&](std::string_view end) { return ends_with(path, end); });
+        endings.begin(), endings.end(), [&](std::string_view end) { return path.ends_with(end); });
 }
 
 /// "shop-1.0.tar.gz" is shop 1.0; what has no version has none.
@@ -225,11 +217,11 @@ Json link_file(const PayloadFile& file, const KnownMap& known, const std::string
 Package read_package(const std::string& path)
 {
     Package package;
-    package.file = file_name(path);
+    package.file = last_name(path);
     package.sha256 = sha256_file(path).hex();
     return doing(
         [&] {
-            if (ends_with(path, ".deb") || ends_with(path, ".udeb")) {
+            if (path.ends_with(".deb") || path.ends_with(".udeb")) {
                 read_control(path, package);
                 package.payload = read_files(archive::open_deb(path, archive::DebMember::data));
                 return package;

@@ -11,6 +11,11 @@
 
 namespace stemma::hooks {
 
+inline std::string last_name(const std::string& path)
+{
+    return path.substr(path.rfind('/') + 1);
+}
+
 /// A file at one moment, whoever saw it.
 struct SeenFile {
     std::string path;

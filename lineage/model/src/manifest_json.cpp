@@ -237,7 +237,7 @@ Run run_from_json(const Json& json)
     return run;
 }
 
-void check_schema(const Json& json)
+void check_manifest_schema(const Json& json)
 {
     const auto schema = string_member(json, "schema");
     if (schema == manifest_schema) {
@@ -288,7 +288,7 @@ Json to_json(const Manifest& manifest)
 
 Manifest manifest_from_json(const Json& json)
 {
-    check_schema(json);
+    check_manifest_schema(json);
     Manifest manifest;
     const auto& files = array_member(json, "files");
     if (files.size() > most_files) {

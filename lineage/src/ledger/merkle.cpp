@@ -3,15 +3,11 @@
 #include <array>
 #include <bit>
 
+#include "../store/ids.hpp"
+
 namespace stemma::lineage {
 
 namespace {
-
-std::string_view bytes_of(const Digest& digest)
-{
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes as text
-    return {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()};
-}
 
 void add_number(Sha256& hash, std::uint64_t number)
 {

@@ -11,8 +11,8 @@ namespace stemma::lineage {
 
 namespace {
 
-constexpr std::uint64_t layout = 1;
-constexpr std::uint64_t largest = 1ULL << 30U;
+constexpr std::uint64_t reach_layout = 1;
+constexpr std::uint64_t largest_reach = 1ULL << 30U;
 constexpr std::string_view blob_name = "what leaves a build";
 
 std::optional<std::size_t> position_of(const std::vector<Reach::Crossing>& crossings,
@@ -163,7 +163,7 @@ std::vector<Reach::Crossing> read_crossings(NumberReader& reader)
 std::string encode(const Reach& reach)
 {
     std::string out;
-    put(out, layout);
+    put(out, reach_layout);
     put_crossings(out, reach.outlets);
     put_crossings(out, reach.inlets);
     put(out, reach.classes.size());
@@ -179,9 +179,9 @@ std::string encode(const Reach& reach)
 
 Reach decode_reach(std::string_view blob)
 {
-    const std::string text = zstd::decompress(blob, largest);
+    const std::string text = zstd::decompress(blob, largest_reach);
     NumberReader reader(text, blob_name);
-    if (reader.number() != layout) {
+    if (reader.number() != reach_layout) {
         reader.refuse();
     }
     Reach reach;

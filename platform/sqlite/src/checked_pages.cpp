@@ -13,9 +13,7 @@ namespace stemma::sqlite {
 
 namespace {
 
-constexpr std::size_t header_size = 100;
 constexpr std::size_t page_size_at = 16;
-constexpr std::size_t reserved_at = 20;
 
 std::uint32_t little_endian(const unsigned char* at) noexcept
 {

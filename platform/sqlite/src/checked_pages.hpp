@@ -16,6 +16,10 @@
 namespace stemma::sqlite {
 
 inline constexpr int checksum_size = 8;
+/// The file begins with so many bytes; the one at reserved_at says how many bytes at the end of
+/// each page SQLite leaves alone.
+inline constexpr std::size_t header_size = 100;
+inline constexpr std::size_t reserved_at = 20;
 
 /// Name of the VFS, which stands before whatever is the default when a file is opened; registered
 /// at the first call.

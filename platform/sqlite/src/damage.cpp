@@ -88,8 +88,6 @@ std::set<std::uint64_t> pages_in_log(const std::string& log, std::size_t page_si
 
 namespace {
 
-constexpr std::size_t header_size = 100;
-constexpr std::size_t reserved_at = 20; // bytes at the end of a page that SQLite leaves alone
 constexpr std::size_t version_at = 60;
 constexpr std::size_t application_at = 68;
 

@@ -197,7 +197,6 @@ Database::Database(Image image) : path_(std::move(image.name)), image_(std::move
 {
     apply_log(image_, image.log);
     constexpr std::size_t write_version_at = 18;
-    constexpr std::size_t header_size = 100;
     if (image_.size() < header_size) {
         throw Error(ErrorCode::corrupt, fmt::format("{}: too short for a database", path_));
     }

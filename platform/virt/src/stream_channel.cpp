@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t piece_size = 65536;
+constexpr std::size_t console_piece = 65536;
 /// More than a helper may send ahead; a guest that sends more is left waiting.
 constexpr std::size_t max_held = std::size_t{1} << 20U;
 constexpr int not_now = -2;
@@ -65,7 +65,7 @@ public:
 private:
     void receive(virStreamPtr stream)
     {
-        std::string piece(piece_size, '\0');
+        std::string piece(console_piece, '\0');
         while (held_.size() <= max_held) {
             const int got = virStreamRecv(stream, piece.data(), piece.size());
             if (got == not_now) {
@@ -130,7 +130,7 @@ public:
         const auto deadline = std::chrono::steady_clock::now() + patience;
         while (!bytes.empty()) {
             const int sent =
-                virStreamSend(stream_.get(), bytes.data(), std::min(bytes.size(), piece_size));
+                virStreamSend(stream_.get(), bytes.data(), std::min(bytes.size(), console_piece));
             if (sent > 0) {
                 bytes.remove_prefix(static_cast<std::size_t>(sent));
             } else if (sent != not_now) {
