@@ -17,27 +17,28 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <optional>
 #include <random>
 
+#include "arguments.hpp"
 #include "naive.hpp"
 
 namespace {
 
 using namespace stemma;
 
-struct Load {
-    std::map<std::string, std::uint64_t> numbers = {{"builds", 20},
-                                                    {"sources", 450},
-                                                    {"inputs", 330},
-                                                    {"images", 1000},
-                                                    {"vms", 10000},
-                                                    {"hosts", 200},
-                                                    {"naive", 1},
-                                                    {"seed", 1}};
-    std::uint64_t operator[](const char* name) const { return numbers.at(name); }
-};
+using bench::Load;
+
+const Load usual_load = {{{"builds", 20},
+                          {"sources", 450},
+                          {"inputs", 330},
+                          {"images", 1000},
+                          {"vms", 10000},
+                          {"hosts", 200},
+                          {"naive", 1},
+                          {"seed", 1}}};
 
 double cpu_seconds()
 {
@@ -104,19 +105,20 @@ public:
 
     model::Event package(std::uint64_t number)
     {
-        package_ = {{"kind", "deb"},
-                    {"name", "bench"},
-                    {"sha256", sha(fmt::format("deb {}", number))},
-                    {"purl", fmt::format("pkg:deb/bench@{}?arch=amd64", number)},
-                    {"path", "x"}};
+        const Json entry = {{"kind", "deb"},
+                            {"name", "bench"},
+                            {"sha256", sha(fmt::format("deb {}", number))},
+                            {"purl", fmt::format("pkg:deb/bench@{}?arch=amd64", number)},
+                            {"path", "x"}};
+        packages_.push_back(entry);
         return said("packer",
                     number * 100 + 1,
                     "package.packed",
-                    Json{{"purl", package_["purl"]},
+                    Json{{"purl", entry["purl"]},
                          {"name", "bench"},
                          {"version", std::to_string(number)},
                          {"arch", "amd64"},
-                         {"sha256", package_["sha256"]},
+                         {"sha256", entry["sha256"]},
                          {"file", "x"},
                          {"build", run_},
                          {"payload",
@@ -129,9 +131,15 @@ public:
                             {"basis", ""}}}}});
     }
 
+    /// Each role has a line of up to 500 images; every fiftieth of a line has the newest package of
+    /// its time, which ends with the last build.
     model::Event image(std::uint64_t number, std::uint64_t time)
     {
-        const Json parent = number == 0 ? Json() : Json(sha(fmt::format("image {}", number - 1)));
+        const auto roles = load_["images"] / 500 + 1;
+        const bool first = number < roles;
+        const bool installs = number / roles % 50 == 0;
+        const auto& newest = packages_[number * packages_.size() / load_["images"]];
+        const Json parent = first ? Json() : Json(sha(fmt::format("image {}", number - roles)));
         return said("imager",
                     time,
                     "image.created",
@@ -142,7 +150,7 @@ public:
                          {"size", 1},
                          {"path", ""},
                          {"os", ""},
-                         {"installed", number % 50 == 0 ? Json::array({package_}) : Json::array()},
+                         {"installed", installs ? Json::array({newest}) : Json::array()},
                          {"removed", Json::array()},
                          {"packages", Json::array()}});
     }
@@ -230,7 +238,7 @@ private:
     std::map<std::string, std::uint64_t> oseq_;
     std::string program_;
     std::string run_;
-    Json package_;
+    std::vector<Json> packages_; ///< as an image installs them
 };
 
 double median(std::vector<double> times)
@@ -239,27 +247,64 @@ double median(std::vector<double> times)
     return times[times.size() / 2];
 }
 
-/// One question as it is asked of the store.
-struct Asking {
-    std::string selector;
-    bool down = true;
-    lineage::Kind kind = lineage::Kind::host;
-};
+/// One question as it is asked of the store: what it finds.
+using Asking = std::function<lineage::Nodes(lineage::Query&)>;
+
+lineage::Nodes select(lineage::Query& query, const std::string& selector)
+{
+    const std::vector<std::string> words = {selector};
+    return query.select(
+        lineage::parse_selection(words, [](const std::string&) { return std::string(); }));
+}
+
+Asking hosts_of(const std::string& path)
+{
+    return [=](lineage::Query& query) {
+        return query.downstream(select(query, "file:" + path), {lineage::Kind::host});
+    };
+}
+
+Asking sources_of(const std::string& selector)
+{
+    return [=](lineage::Query& query) {
+        return query.upstream(select(query, selector), {lineage::Kind::source});
+    };
+}
+
+Asking sources_since(const std::string& selector, Time since)
+{
+    return [=](lineage::Query& query) {
+        auto nodes = query.upstream(select(query, selector), {lineage::Kind::source});
+        std::erase_if(nodes, [&](lineage::Node node) {
+            const auto first = query.first_seen(node);
+            return !first || *first < since;
+        });
+        return nodes;
+    };
+}
+
+Asking shared_sources(const std::string& selector)
+{
+    return [=](lineage::Query& query) {
+        return query.common(select(query, selector), {lineage::Kind::source});
+    };
+}
+
+lineage::Nodes outdated_vms(lineage::Query& query)
+{
+    lineage::Nodes nodes;
+    for (const auto& found : query.outdated("")) {
+        if (found.node.kind == lineage::Kind::vm) {
+            nodes.insert(found.node);
+        }
+    }
+    return nodes;
+}
 
 /// Opens stores and asks them; a store that is kept answers from what it read before.
 class Asker {
 public:
     explicit Asker(std::string path) : path_(std::move(path)), kept_(open()) {}
-
-    std::set<std::string> answer(const Asking& asking, const char* member)
-    {
-        lineage::Query query(*kept_, {});
-        std::set<std::string> found;
-        for (const auto& item : query.items(nodes(query, asking))) {
-            found.insert(item[member].get<std::string>());
-        }
-        return found;
-    }
 
     /// CPU milliseconds of opening and asking anew, of asking again, and of asking again and
     /// making the items that are shown.
@@ -273,15 +318,15 @@ public:
             fresh.push_back(milliseconds([&] {
                 const auto store = open();
                 lineage::Query query(*store, {});
-                found = nodes(query, asking).size();
+                found = asking(query).size();
             }));
             again.push_back(milliseconds([&] {
                 lineage::Query query(*kept_, {});
-                nodes(query, asking);
+                asking(query);
             }));
             shown.push_back(milliseconds([&] {
                 lineage::Query query(*kept_, {});
-                query.items(nodes(query, asking));
+                query.items(asking(query));
             }));
         }
         return {{"fresh_ms", median(fresh)},
@@ -302,15 +347,6 @@ private:
         const double begin = cpu_seconds();
         work();
         return (cpu_seconds() - begin) * 1000;
-    }
-
-    static lineage::Nodes nodes(lineage::Query& query, const Asking& asking)
-    {
-        const std::vector<std::string> words = {asking.selector};
-        const auto from = query.select(
-            lineage::parse_selection(words, [](const std::string&) { return std::string(); }));
-        return asking.down ? query.downstream(from, {asking.kind})
-                           : query.upstream(from, {asking.kind});
     }
 
     std::string path_;
@@ -404,26 +440,41 @@ private:
     void ask(Json& result)
     {
         const auto hot = fmt::format("include/{:05}.hpp", load_["sources"]);
+        const std::string source = "src/0007.cc";
+        const auto late = at(load_["builds"] * 50); // the second half of the builds
+        const std::string ten = "vm:vm-10?";
         Asker asker(path_);
-        for (const auto& [name, path] :
-             {std::pair<const char*, std::string>("hosts_of_a_source", "src/0007.cc"),
-              std::pair<const char*, std::string>("hosts_of_a_hot_header", hot)}) {
-            const Asking asking{"file:" + path, true, lineage::Kind::host};
-            result[name] = asker.measure(asking);
-            if (naive_) {
-                const double begin = cpu_seconds();
-                const auto hosts = naive_->hosts_of_file(path);
-                result["naive"][name] = (cpu_seconds() - begin) * 1000;
-                require_equal(name, hosts.size(), asker.answer(asking, "name").size());
-            }
-        }
-        const Asking sources{"host:host-1", false, lineage::Kind::source};
-        result["sources_of_a_host"] = asker.measure(sources);
+        compare(result, asker, "hosts_of_a_source", hosts_of(source), [&] {
+            return naive_->hosts_of_file(source);
+        });
+        compare(result, asker, "hosts_of_a_hot_header", hosts_of(hot), [&] {
+            return naive_->hosts_of_file(hot);
+        });
+        compare(result, asker, "sources_of_a_host", sources_of("host:host-1"), [&] {
+            return naive_->sources_of_host("host-1", at(0)).size();
+        });
+        compare(result, asker, "changed_on_a_host", sources_since("host:host-1", late), [&] {
+            return naive_->sources_of_host("host-1", late).size();
+        });
+        compare(result, asker, "out_of_date", outdated_vms, [&] { return naive_->outdated_vms(); });
+        compare(result, asker, "common_to_ten_vms", shared_sources(ten), [&] {
+            return naive_->shared_sources("vm-10_");
+        });
+    }
+
+    /// The times of the store, and of the naive tables, which must find as much.
+    void compare(Json& result,
+                 Asker& asker,
+                 const char* name,
+                 const Asking& asking,
+                 const std::function<std::size_t()>& naive)
+    {
+        result[name] = asker.measure(asking);
         if (naive_) {
             const double begin = cpu_seconds();
-            const auto count = naive_->sources_of_host("host-1");
-            result["naive"]["sources_of_a_host"] = (cpu_seconds() - begin) * 1000;
-            require_equal("sources_of_a_host", count, asker.answer(sources, "sha256").size());
+            const auto found = naive();
+            result["naive"][name] = (cpu_seconds() - begin) * 1000;
+            require_equal(name, found, result[name]["found"].get<std::size_t>());
         }
     }
 
@@ -453,11 +504,8 @@ private:
 int main(int argc, char** argv)
 {
     try {
-        Load load;
-        for (int i = 1; i + 1 < argc; i += 2) {
-            const auto name = std::string_view(argv[i]).substr(2);
-            load.numbers.at(std::string(name)) = parse_unsigned(argv[i + 1]).value();
-        }
+        Load load = usual_load;
+        load.read(argc, argv);
         std::puts(Bench(load).run().dump(2).c_str());
         return 0;
     } catch (const std::exception& error) {

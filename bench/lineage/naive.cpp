@@ -1,7 +1,11 @@
 #include "naive.hpp"
 
 #include "stemma/core/json.hpp"
+#include "stemma/core/text.hpp"
 
+#include <fmt/format.h>
+
+#include <optional>
 #include <vector>
 
 namespace stemma::bench {
@@ -9,7 +13,7 @@ namespace stemma::bench {
 namespace {
 
 constexpr const char* tables = R"sql(
-CREATE TABLE node(id INTEGER PRIMARY KEY, build TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL,
+CREATE TABLE node(id INTEGER PRIMARY KEY, build TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, at INTEGER NOT NULL,
     UNIQUE(path, sha256, build));
 CREATE TABLE link(input INTEGER NOT NULL, output INTEGER NOT NULL);
 CREATE INDEX link_by_input ON link(input);
@@ -19,7 +23,7 @@ CREATE INDEX packed_by_node ON packed(node);
 CREATE INDEX packed_by_package ON packed(package);
 CREATE TABLE contains(image TEXT NOT NULL, name TEXT NOT NULL, package TEXT NOT NULL, PRIMARY KEY(image, name));
 CREATE INDEX contains_by_package ON contains(package);
-CREATE TABLE vm(uuid TEXT PRIMARY KEY, image TEXT NOT NULL, host TEXT NOT NULL);
+CREATE TABLE vm(uuid TEXT PRIMARY KEY, name TEXT NOT NULL, image TEXT NOT NULL, host TEXT NOT NULL);
 CREATE INDEX vm_by_image ON vm(image);
 CREATE INDEX vm_by_host ON vm(host);
 )sql";
@@ -39,8 +43,10 @@ Naive::Naive(const std::string& path) : db_(path, making())
     db_.execute(tables);
 }
 
-std::int64_t
-Naive::node(const std::string& build, const std::string& path, const std::string& sha256)
+std::int64_t Naive::node(const std::string& build,
+                         const std::string& path,
+                         const std::string& sha256,
+                         std::int64_t when)
 {
     auto& found = db_.cached("SELECT id FROM node WHERE path = ? AND sha256 = ? AND build = ?");
     found.bind(path, sha256, build);
@@ -49,8 +55,8 @@ Naive::node(const std::string& build, const std::string& path, const std::string
         found.reset();
         return id;
     }
-    db_.cached("INSERT INTO node(build, path, sha256) VALUES (?, ?, ?)")
-        .bind(build, path, sha256)
+    db_.cached("INSERT INTO node(build, path, sha256, at) VALUES (?, ?, ?, ?)")
+        .bind(build, path, sha256, when)
         .run();
     return db_.last_insert_id();
 }
@@ -58,6 +64,8 @@ Naive::node(const std::string& build, const std::string& path, const std::string
 void Naive::take_build(const Json& manifest)
 {
     const auto run = manifest["run"]["id"].get<std::string>();
+    const auto finished =
+        parse_time(manifest["run"]["finished"].get<std::string>()).time_since_epoch().count();
     std::set<std::size_t> made;
     for (const auto& step : manifest["steps"]) {
         for (const auto& output : step["outputs"]) {
@@ -69,7 +77,8 @@ void Naive::take_build(const Json& manifest)
     for (std::size_t i = 0; i < files.size(); ++i) {
         nodes.push_back(node(made.count(i) != 0 ? run : std::string(),
                              files[i]["path"].get<std::string>(),
-                             files[i]["sha256"].get<std::string>()));
+                             files[i]["sha256"].get<std::string>(),
+                             finished));
     }
     auto& link = db_.cached("INSERT INTO link(input, output) VALUES (?, ?)");
     for (const auto& step : manifest["steps"]) {
@@ -110,8 +119,9 @@ void Naive::take_image(const Json& body)
 
 void Naive::take_vm(const Json& body)
 {
-    db_.cached("INSERT OR REPLACE INTO vm(uuid, image, host) VALUES (?, ?, ?)")
+    db_.cached("INSERT OR REPLACE INTO vm(uuid, name, image, host) VALUES (?, ?, ?, ?)")
         .bind(body["uuid"].get<std::string>(),
+              body["name"].get<std::string>(),
               body["image"].get<std::string>(),
               body["host"].get<std::string>())
         .run();
@@ -130,7 +140,7 @@ void Naive::take(const model::Event& event)
     }
 }
 
-std::set<std::string> Naive::hosts_of_file(const std::string& path)
+std::size_t Naive::hosts_of_file(const std::string& path)
 {
     auto& rows = db_.cached(
         "WITH RECURSIVE down(id) AS (SELECT id FROM node WHERE path = ? UNION "
@@ -138,28 +148,63 @@ std::set<std::string> Naive::hosts_of_file(const std::string& path)
         "SELECT DISTINCT vm.host FROM down JOIN packed ON packed.node = down.id "
         "JOIN contains ON contains.package = packed.package JOIN vm ON vm.image = contains.image");
     rows.bind(path);
-    std::set<std::string> hosts;
+    std::size_t hosts = 0;
     while (rows.step()) {
-        hosts.insert(rows.text(0));
+        ++hosts;
     }
     rows.reset();
     return hosts;
 }
 
-std::size_t Naive::sources_of_host(const std::string& host)
+/// vms  a condition on one parameter
+std::set<std::int64_t> Naive::sources_of(std::string_view vms, const std::string& key, Time since)
 {
-    auto& rows = db_.cached(
+    auto& rows = db_.cached(fmt::format(
         "WITH RECURSIVE up(id) AS (SELECT packed.node FROM vm JOIN contains ON contains.image = "
-        "vm.image JOIN packed ON packed.package = contains.package WHERE vm.host = ? UNION "
+        "vm.image JOIN packed ON packed.package = contains.package WHERE {} UNION "
         "SELECT link.input FROM up JOIN link ON link.output = up.id) "
-        "SELECT count(*) FROM up JOIN node ON node.id = up.id WHERE node.build = ''");
-    rows.bind(host);
-    std::size_t count = 0;
-    if (rows.step()) {
-        count = static_cast<std::size_t>(rows.integer(0));
+        "SELECT node.id FROM up JOIN node ON node.id = up.id WHERE node.build = '' AND at >= ?",
+        vms));
+    rows.bind(key, since.time_since_epoch().count());
+    std::set<std::int64_t> found;
+    while (rows.step()) {
+        found.insert(rows.integer(0));
     }
     rows.reset();
-    return count;
+    return found;
+}
+
+std::set<std::int64_t> Naive::sources_of_host(const std::string& host, Time since)
+{
+    return sources_of("vm.host = ?", host, since);
+}
+
+std::size_t Naive::outdated_vms()
+{
+    return static_cast<std::size_t>(db_.integer(
+        "SELECT count(*) FROM vm JOIN contains ON contains.image = vm.image WHERE "
+        "contains.package <> (SELECT package FROM packed ORDER BY rowid DESC LIMIT 1)"));
+}
+
+std::size_t Naive::shared_sources(const std::string& names)
+{
+    std::vector<std::string> uuids;
+    auto& rows = db_.cached("SELECT uuid FROM vm WHERE name LIKE ?");
+    rows.bind(names);
+    while (rows.step()) {
+        uuids.push_back(rows.text(0));
+    }
+    rows.reset();
+    std::optional<std::set<std::int64_t>> shared;
+    for (const auto& uuid : uuids) {
+        const auto sources = sources_of("vm.uuid = ?", uuid, Time());
+        if (shared) {
+            std::erase_if(*shared, [&](std::int64_t id) { return sources.count(id) == 0; });
+        } else {
+            shared = sources;
+        }
+    }
+    return shared ? shared->size() : 0;
 }
 
 } // namespace stemma::bench

@@ -20,15 +20,16 @@
 #include <map>
 #include <thread>
 
+#include "arguments.hpp"
+
 namespace {
 
 using namespace stemma;
 using Steady = std::chrono::steady_clock;
 
-struct Load {
-    std::map<std::string, std::uint64_t> numbers = {{"processes", 64}, {"events", 50}};
-    std::uint64_t operator[](const char* name) const { return numbers.at(name); }
-};
+using bench::Load;
+
+const Load usual_load = {{{"processes", 64}, {"events", 50}}};
 
 model::EventDraft fact(std::uint64_t process, std::uint64_t number, Time now)
 {
@@ -163,11 +164,8 @@ int run(const Load& load)
 int main(int argc, char** argv)
 {
     try {
-        Load load;
-        for (int i = 1; i + 1 < argc; i += 2) {
-            const auto name = std::string_view(argv[i]).substr(2);
-            load.numbers.at(std::string(name)) = parse_unsigned(argv[i + 1]).value();
-        }
+        Load load = usual_load;
+        load.read(argc, argv);
         return run(load);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "bench_writers: %s\n", error.what());
