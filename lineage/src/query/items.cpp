@@ -100,15 +100,16 @@ Json Query::Impl::source_item(std::int64_t version)
     if (!row.step()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost file version {}", version));
     }
-    Json item = {{"type", "source"},
-                 {"path", json_text(row.view(0))},
-                 {"repo", text_or_null(row.view(1))},
-                 {"rev", nullptr},
-                 {"blob", json_or_null(row.optional_text(2))},
-                 {"sha256", to_hex(row.view(3))},
-                 {"state", nullptr},
-                 {"package", json_or_null(row.optional_text(4))},
-                 {"build", nullptr}};
+    Json item = Json::object(); // member by member: answers have ten thousands of these
+    item["type"] = "source";
+    item["path"] = json_text(row.view(0));
+    item["repo"] = text_or_null(row.view(1));
+    item["rev"] = nullptr;
+    item["blob"] = json_or_null(row.optional_text(2));
+    item["sha256"] = to_hex(row.view(3));
+    item["state"] = nullptr;
+    item["package"] = json_or_null(row.optional_text(4));
+    item["build"] = nullptr;
     if (build != nullptr) {
         item["build"] = build->run;
         item["state"] = state_word(row.optional_integer(5));
@@ -234,14 +235,15 @@ Json Query::Impl::vm_item(std::int64_t id)
     auto& row = store.db.cached("SELECT uuid, name FROM vm WHERE id = ?");
     row.bind(id);
     row.step();
-    Json item = {{"type", "vm"},
-                 {"uuid", row.text(0)},
-                 {"name", json_text(row.view(1))},
-                 {"host", nullptr},
-                 {"image", nullptr},
-                 {"state", "retired"},
-                 {"since", nullptr},
-                 {"release", nullptr}};
+    Json item = Json::object(); // member by member, as above
+    item["type"] = "vm";
+    item["uuid"] = row.text(0);
+    item["name"] = json_text(row.view(1));
+    item["host"] = nullptr;
+    item["image"] = nullptr;
+    item["state"] = "retired";
+    item["since"] = nullptr;
+    item["release"] = nullptr;
     row.reset();
     if (const auto placement = graph.placements().of(id)) {
         item["host"] = text_or_null(

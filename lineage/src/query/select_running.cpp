@@ -155,6 +155,7 @@ Nodes NodeFinder::release()
 }
 
 /// Rows by name, or by pattern.
+/// all  every row from the name ?1 on, in the order of names
 Nodes NodeFinder::rows_of(Kind kind,
                           std::string_view name,
                           std::string_view exact,
@@ -169,14 +170,18 @@ Nodes NodeFinder::rows_of(Kind kind,
     if (!nodes.empty()) {
         return nodes;
     }
+    // What the pattern begins with bounds the names to look at.
+    const auto start =
+        is_pattern(value_) ? value_.substr(0, value_.find_first_of("*?[\\")) : std::string();
     std::vector<std::string> names;
     auto& rows = db_.cached(all);
-    rows.bind(nullptr, query_.graph.known_at());
-    while (rows.step()) {
-        if (is_pattern(value_) && glob_match(value_, rows.view(1))) {
+    rows.bind(start, query_.graph.known_at());
+    while (rows.step() && rows.view(1).starts_with(start)) {
+        if (!is_pattern(value_)) {
+            names.push_back(rows.text(1));
+        } else if (glob_match(value_, rows.view(1))) {
             nodes.insert({kind, rows.integer(0)});
         }
-        names.push_back(rows.text(1));
     }
     rows.reset();
     if (nodes.empty() && !is_pattern(value_)) {
@@ -195,8 +200,8 @@ Nodes NodeFinder::vm()
                    "VM",
                    "SELECT id FROM vm WHERE (uuid = ?1 OR name = ?1) AND EXISTS "
                    "(SELECT 1 FROM vm_event e WHERE e.vm = vm.id AND e.seq <= ?2)",
-                   "SELECT id, name FROM vm WHERE EXISTS "
-                   "(SELECT 1 FROM vm_event e WHERE e.vm = vm.id AND e.seq <= ?2)");
+                   "SELECT id, name FROM vm WHERE name >= ?1 AND EXISTS (SELECT 1 FROM vm_event e "
+                   "WHERE e.vm = vm.id AND e.seq <= ?2) ORDER BY name");
 }
 
 Nodes NodeFinder::host()
@@ -204,7 +209,7 @@ Nodes NodeFinder::host()
     return rows_of(Kind::host,
                    "host",
                    "SELECT id FROM host WHERE name = ?1 AND ?2 >= 0",
-                   "SELECT id, name FROM host WHERE ?2 >= 0");
+                   "SELECT id, name FROM host WHERE name >= ?1 AND ?2 >= 0 ORDER BY name");
 }
 
 Nodes NodeFinder::snapshot()
