@@ -4,6 +4,9 @@
 usage: writing_test.py STEMMA [--full-disk]
 """
 import base64
+import csv
+import gzip
+import io
 import json
 import os
 import shutil
@@ -267,6 +270,78 @@ def evidence(folder):
             want(drawn.returncode == 0 and drawn.stdout.count("edge ") == 2, f"dot: {drawn}")
 
 
+def told(path):
+    """A path's bytes as JSON has them."""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(path).decode()}
+
+
+def paths(folder):
+    """Paths of any bytes, and of 4,096 of them, come out of every format as they went in."""
+    store = Store(folder, "paths")
+    odd = [b"long/" + b"x" * 4091, b"two\nlines", b"not utf-8 \xff\xfe", b"quote\"comma,tab\t", b"-dash", "é".encode()]
+    odd.sort()
+    file = {"blob": None, "index_blob": None, "package": None, "repo": "r", "size": 1}
+    files = [{**file, "path": told(path), "sha256": f"{n:064x}", "state": "clean"} for n, path in enumerate(odd, 1)]
+    files.append({**file, "path": "out", "sha256": "f" * 64, "state": "generated"})
+    manifest = {
+        "schema": "stemma.manifest/1", "complete": True, "files": files, "holes": [],
+        "build": {"branch": "main", "commit": "a" * 40, "dirty": [], "name": "r", "repo": "r", "toolchain": ""},
+        "run": {"id": "run-1", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:00:00Z", "machine": "m",
+                "root": "/", "user": "u"},
+        "steps": [{"argv": ["cat"], "cwd": "/", "exit": 0, "inputs": list(range(len(odd))), "kind": "generate",
+                   "outputs": [len(odd)], "target": "", "tool": None}],
+        "artifacts": [{"build_id": None, "file": len(odd), "kind": "other", "name": "out", "step": 0, "target": ""}]}
+    store.run("ingest", "-", feed=event("o", 1, "build.recorded", {"manifest": manifest}))
+    ask = [*store.base, "what", "artifact:out", "--to", "sources"]
+
+    def shown(*more):
+        return subprocess.run([*ask, *more], capture_output=True, check=True).stdout
+
+    sources = [item for item in json.loads(shown("--json"))["items"] if item["path"] != "out"]
+    want(sorted(json.dumps(item["path"]) for item in sources) == sorted(json.dumps(told(p)) for p in odd), "json")
+    lines = [json.loads(line) for line in shown("--format", "ndjson").splitlines()]
+    want([line["path"] for line in lines if line.get("path") != "out" and "path" in line] ==
+         [item["path"] for item in sources], "ndjson")
+    names = shown("-0").split(b"\0")
+    want(sorted(name for name in names if name not in (b"", b"out")) == odd, f"-0: {names}")
+    rows = list(csv.reader(io.StringIO(shown("--format", "csv").decode("utf-8", "surrogateescape"), newline="")))
+    want(len(rows) == len(odd) + 1 and all(len(row) == len(rows[0]) for row in rows), f"csv: {len(rows)} rows")
+    want(any("x" * 4091 in cell for row in rows for cell in row), "csv: the long path")
+    table = shown().decode()  # escaped, and so one line for each
+    want(len(table.splitlines()) == len(odd) + 1 and "two\\nlines" in table, table[-500:])
+    for path in odd:
+        found = subprocess.run([*store.base, "where", b"file:" + path, "--to", "artifacts", "--count"],
+                               capture_output=True, check=False)
+        want(found.stdout.strip() == b"1", f"where {path[:40]}: {found}")
+    feed = os.path.join(folder, "paths.ndjson")
+    with open(feed, "wb") as out:
+        out.write(shown("--format", "ndjson"))
+    want(store.run("where", "@" + feed, "--to", "artifacts", "--count").stdout.strip() == "1", "its own ndjson")
+
+
+def migrating(folder):
+    """A store that release 0.1.0 made: refused by who only reads, and the same after it was brought to this version."""
+    store = Store(folder, "migrating")
+    old = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "lineage", "store-1.db.gz")
+    with gzip.open(old, "rb") as packed, open(store.path, "wb") as out:
+        out.write(packed.read())
+    refused = store.run("what", "vm:uuid-a", status=1).stderr
+    want("older version" in refused and "stemma ledger rebuild" in refused, f"an old store: {refused}")
+    store.run("ledger", "rebuild")
+    chain = json.loads(store.run("ledger", "checkpoint").stdout)["chain"]
+    want(chain == "dc0c5718a4e05f348755145e3b894632c9c57746a8458c65afbdaa6c8aa55bac", f"the ledger changed: {chain}")
+    want([item["name"] for item in store.json("what", "vm:uuid-a", status=None)["items"]] == ["shop", "seen"], "a VM")
+    want(len(store.json("what", "artifact:out")["items"]) == 6, "sources of an artifact")
+    want(len(store.events()) == 6, "all events")
+    store.run("ledger", "verify", "--rebuild")
+    store.run("ingest", "-", feed=vm("another", 1, "later"))
+    store.run("ledger", "compact")  # now with checksums of its pages
+    store.run("ledger", "verify", "--rebuild")
+
+
 FULL = """
 mount -t tmpfs -o size=1m none "$1" || { echo cannot; exit 77; }
 cd "$1"; shift
@@ -304,7 +379,7 @@ def main():
             full_disk(folder)
             print("\n".join(FAILURES) if FAILURES else "writing: a full disk holds")
             return 1 if FAILURES else 0
-        for part in (pushing, writing, proving, pruning, running, evidence):
+        for part in (pushing, writing, proving, pruning, running, evidence, paths, migrating):
             part(folder)
         server = Store(folder, "server")
         refused = subprocess.run([STEMMA, "--store", "postgresql://db/x", "log"], capture_output=True, text=True, check=False)
