@@ -98,7 +98,7 @@ public:
     Score judge(Method method, bool named, const Use& use)
     {
         Score score(truth_);
-        const double begin = processor_seconds();
+        double seconds = 0;
         for (std::size_t i = 0; i < samples_.size(); ++i) {
             RankOptions options;
             options.method = method;
@@ -106,11 +106,13 @@ public:
                 options.exclude.push_back(*self);
             }
             options.service = named ? string_member(cases_[i], "service") : "";
+            const double begin = processor_seconds();
             const Ranking ranking = model_->rank(samples_[i], options);
+            seconds += processor_seconds() - begin;
             score.add(samples_[i].name, ranking);
             use(samples_[i].name, ranking);
         }
-        milliseconds_ = 1000 * (processor_seconds() - begin) / static_cast<double>(samples_.size());
+        milliseconds_ = 1000 * seconds / static_cast<double>(samples_.size());
         return score;
     }
 

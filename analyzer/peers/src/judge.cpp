@@ -22,20 +22,31 @@ struct Columns {
     double used = 0;
 };
 
-Columns columns_of(const Population& population)
+/// How often each code occurs; codes are small numbers.
+std::vector<std::uint32_t> counts_of(const std::vector<Code>& codes)
 {
-    std::unordered_map<Code, std::uint32_t> counts;
-    for (const Code code : population.codes) {
+    std::vector<std::uint32_t> counts;
+    for (const Code code : codes) {
+        if (code >= counts.size()) {
+            counts.resize(std::size_t{code} + 1);
+        }
         ++counts[code];
     }
+    return counts;
+}
+
+Columns columns_of(const Population& population)
+{
+    const auto counts = counts_of(population.codes);
     Columns columns;
     columns.of.reserve(population.codes.size());
-    std::unordered_map<Code, std::uint8_t> column_of;
+    std::vector<std::uint8_t> column_of(counts.size(), 0);
+    std::size_t taken = 0;
     for (const Code code : population.codes) {
-        std::uint8_t column = 0;
-        if (counts[code] > 1) {
-            const std::size_t next = std::min(column_of.size() + 1, max_columns - 1);
-            column = column_of.try_emplace(code, static_cast<std::uint8_t>(next)).first->second;
+        std::uint8_t& column = column_of[code];
+        if (column == 0 && counts[code] > 1) {
+            taken = std::min(taken + 1, max_columns - 1);
+            column = static_cast<std::uint8_t>(taken);
         }
         columns.of.push_back(column);
         ++columns.sums[column];
@@ -132,10 +143,10 @@ void Judge::choose_peers()
             count += own == no_class || context.class_of[vm] != own ? 1U : 0U;
         }
     }
-    // A quarter evenly spread, so that the fleet as a whole is seen too.
-    const std::size_t stride = shared.size() / (many_peers / 4);
-    for (std::size_t i = 0; i < shared.size(); i += stride) {
-        shared[i].first = 0;
+    // A quarter from anywhere, so that the fleet as a whole is seen too.
+    const auto some = mixed_sample(compared_, many_peers / 4);
+    for (auto& [count, vm] : shared) {
+        count = std::binary_search(some.begin(), some.end(), vm) ? 0 : count;
     }
     std::nth_element(shared.begin(), shared.begin() + many_peers, shared.end());
     compared_.clear();
@@ -147,15 +158,24 @@ void Judge::choose_peers()
 
 bool Judge::agrees_with_its_class(NodeId node) const
 {
-    if (model_.live.size() <= many_peers) {
+    if (model_.live.size() <= some_peers) {
         return false; // few enough to be asked one by one
     }
     const Split& split = model_.split_of(node);
-    if (split.context == nullptr) {
-        return false;
+    if (split.context == nullptr) { // then the fleet as a whole is its class
+        const Pool::Node& asked = model_.pool.node(node);
+        return target_code(node) == asked.majority &&
+               asked.exceptions.size() * 2 < model_.live.size();
     }
     const std::uint8_t own = class_of_target(*split.context, model_.file_of[node]);
-    return own < split.said_by.size() && split.said_by[own] == target_code(node);
+    if (own >= split.said_by.size() || split.said_by[own] != target_code(node)) {
+        return false;
+    }
+    constexpr std::ptrdiff_t enough = 3; // of others: those that are left out must not speak
+    const auto left_out = std::count_if(excluded_.begin(), excluded_.end(), [&](VmIndex vm) {
+        return split.context->class_of[vm] == own;
+    });
+    return split.sizes[own] - left_out >= enough;
 }
 
 bool Judge::is_peer(VmIndex vm) const
@@ -268,27 +288,22 @@ void Judge::narrow(NodeId node, Evidence& evidence) const
 
 void Judge::count(NodeId node, Question question, Evidence& evidence) const
 {
-    std::unordered_map<Code, std::size_t> counts;
-    for (const Code code : evidence.population.codes) {
-        ++counts[code];
-    }
+    const auto counts = counts_of(evidence.population.codes);
     Code own = target_code(node);
     if (question != Question::value) {
         own = own == code_absent ? code_absent : code_present;
     }
     evidence.n = evidence.population.codes.size();
-    const auto found = counts.find(own);
-    evidence.with = found == counts.end() ? 0 : found->second;
+    evidence.with = own < counts.size() ? counts[own] : 0;
     // A single peer's value is alone by nature: it does not tell of rare values.
     const std::size_t limit =
         evidence.n == 1 ? evidence.with : std::max<std::size_t>(evidence.with, 1);
-    for (const auto& [code, number] : counts) {
+    for (Code code = 0; code < counts.size(); ++code) {
+        const std::size_t number = counts[code];
         if (number <= limit) {
             evidence.k += number;
         }
-        const bool more =
-            number > evidence.agreeing || (number == evidence.agreeing && code < evidence.expected);
-        if (more) {
+        if (number > evidence.agreeing) { // of equally common ones the first
             evidence.agreeing = number;
             evidence.expected = code;
         }

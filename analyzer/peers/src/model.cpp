@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t max_contexts = 300;
 constexpr std::size_t max_context_vms = 2'000;
+constexpr std::size_t enough_for_a_split = 512;
 constexpr std::size_t max_classes = 12;
 constexpr std::size_t max_supports = 8;
 
@@ -72,6 +73,24 @@ void classify_all(const Pool& pool, const std::vector<VmIndex>& vms, Context& co
 }
 
 } // namespace
+
+std::vector<VmIndex> mixed_sample(std::vector<VmIndex> vms, std::size_t most)
+{
+    if (vms.size() <= most) {
+        return vms;
+    }
+    const auto mixed = [](VmIndex vm) {
+        std::uint64_t bits = (vm + 1) * 0x9E3779B97F4A7C15ULL; // SplitMix64
+        bits = (bits ^ (bits >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+        return bits ^ (bits >> 27U);
+    };
+    const auto end = vms.begin() + static_cast<std::ptrdiff_t>(most);
+    std::nth_element(
+        vms.begin(), end, vms.end(), [&](VmIndex a, VmIndex b) { return mixed(a) < mixed(b); });
+    vms.erase(end, vms.end());
+    std::sort(vms.begin(), vms.end());
+    return vms;
+}
 
 PeerModel::Impl::Impl(const Pool& source) : pool(source)
 {
@@ -147,10 +166,8 @@ void PeerModel::Impl::learn_volatility()
 
 void PeerModel::Impl::learn_contexts()
 {
-    const std::size_t stride = live.size() / max_context_vms + 1;
-    for (std::size_t i = 0; i < live.size(); i += stride) {
-        sample.push_back(live[i]);
-    }
+    sample = mixed_sample(live, max_context_vms);
+    few = mixed_sample(live, enough_for_a_split);
     const std::vector<VmIndex>& vms = sample;
     if (vms.size() < 8) {
         return;
@@ -214,12 +231,11 @@ const Split& PeerModel::Impl::split_of(NodeId node) const
 
 Split PeerModel::Impl::work_out_split(NodeId id) const
 {
-    constexpr std::size_t enough_vms = 512;
-    const std::size_t stride = live.size() / enough_vms + 1;
     Population some;
-    for (std::size_t i = 0; i < live.size(); i += stride) {
-        some.vms.push_back(live[i]);
-        some.codes.push_back(pool.code_of(id, live[i]));
+    some.vms = few;
+    Walk said(pool.node(id));
+    for (const VmIndex vm : few) {
+        some.codes.push_back(said.at(vm));
     }
     Split split;
     double best = 1;
@@ -233,7 +249,7 @@ Split PeerModel::Impl::work_out_split(NodeId id) const
     if (split.context == nullptr) {
         return split;
     }
-    std::vector<bool> seen(split.context->classes, false);
+    split.sizes.resize(split.context->classes);
     split.said_by.resize(split.context->classes);
     Walk codes(pool.node(id));
     for (const VmIndex vm : live) {
@@ -242,8 +258,7 @@ Split PeerModel::Impl::work_out_split(NodeId id) const
         if (own >= split.said_by.size()) {
             continue;
         }
-        if (!seen[own]) {
-            seen[own] = true;
+        if (split.sizes[own]++ == 0) {
             split.said_by[own] = code;
         } else if (split.said_by[own] != code) {
             split.said_by[own].reset();

@@ -51,7 +51,12 @@ struct Context {
 struct Split {
     const Context* context = nullptr;         ///< nullptr: none tells enough
     std::vector<std::optional<Code>> said_by; ///< by class; nullopt: its VMs do not agree
+    std::vector<std::uint32_t> sizes;         ///< by class: its VMs
 };
+
+/// At most `most` of these, ascending: always the same ones, without a pattern. Every other VM
+/// would show but one half of a fleet whose VMs alternate between two places.
+std::vector<VmIndex> mixed_sample(std::vector<VmIndex> vms, std::size_t most);
 
 /// What was asked about a node.
 enum class Question {
@@ -89,7 +94,8 @@ struct PeerModel::Impl {
     std::vector<Volatility> for_values;   ///< by family
     std::vector<Volatility> for_presence; ///< by family
     std::vector<Context> contexts;
-    std::vector<VmIndex> sample; ///< VMs that contexts are learned from: all, or evenly spread ones
+    std::vector<VmIndex> sample; ///< VMs that contexts are learned from
+    std::vector<VmIndex> few;    ///< VMs by which the best context of a node is chosen
     NodeId types = 0;            ///< the subtree of record types
     NodeId memory = 0;           ///< the node of the VMs' memory; 0: unknown
 
@@ -108,6 +114,9 @@ private:
 /// with some that are spread evenly over the rest.
 inline constexpr std::size_t many_peers = 2'000;
 
+/// Beside more peers than this the class of the target, if all of it agrees, settles a question.
+inline constexpr std::size_t some_peers = 20;
+
 /// One ranking: the model, the target and whom to leave out.
 class Judge {
 public:
@@ -115,7 +124,8 @@ public:
 
     [[nodiscard]] Evidence judge(NodeId node, Question question) const;
     /// True where, in a large fleet, all VMs of the target's class say the same of this node as the
-    /// target: then there is nothing to be judged. Constant time once the node is known.
+    /// target, or most VMs do and no context tells more: then there is nothing to be judged.
+    /// Constant time once the node is known.
     [[nodiscard]] bool agrees_with_its_class(NodeId node) const;
     /// Is the value that stands for this one among the records of its type rare?
     [[nodiscard]] Evidence judge_shape(NodeId element) const;

@@ -43,6 +43,12 @@ bool configures_network(std::string_view file)
            file.starts_with("/etc/sysconfig/network-scripts/");
 }
 
+/// Files whose settings take_setting() looks at.
+bool holds_names(std::string_view file)
+{
+    return file == "/etc/hostname" || file == "/etc/machine-id" || configures_network(file);
+}
+
 void take_setting(const Feature& feature, OwnNames& names)
 {
     const std::string_view file = feature.file;
@@ -90,6 +96,28 @@ void take_vm(const Feature& feature, OwnNames& names)
     }
 }
 
+/// What nothing said before, from the lines of /etc/hosts that hold the host's name.
+void take_hosts(const FeatureSet& set, OwnNames& names)
+{
+    constexpr std::string_view begin = "/etc/hosts:[";
+    if (names.host.empty() || (!names.fqdn.empty() && !names.addresses.empty())) {
+        return;
+    }
+    for (const Feature& feature : set.features) {
+        std::string_view name = feature.identity;
+        if (!name.starts_with(begin) || !name.ends_with(']')) {
+            continue;
+        }
+        name = name.substr(begin.size(), name.size() - begin.size() - 1);
+        if (names.fqdn.empty() && name.starts_with(names.host + ".")) {
+            names.fqdn = name;
+        }
+        if (names.addresses.empty() && name == names.host) {
+            take_address(feature.value, names);
+        }
+    }
+}
+
 /// "/etc/NAME/VERSION/…"
 std::optional<std::pair<std::string, std::string>> version_in(std::string_view path)
 {
@@ -112,19 +140,23 @@ OwnNames OwnNames::of(const FeatureSet& set)
     OwnNames names;
     std::map<std::string, std::set<std::string>> versions;
     const std::string* last = nullptr;
+    bool of_names = false;
     for (const Feature& feature : set.features) {
+        if (last == nullptr || feature.file != *last) { // features of one file follow each other
+            last = &feature.file;
+            of_names = holds_names(feature.file);
+            if (auto version = version_in(feature.file)) {
+                versions[version->first].insert(version->second);
+            }
+        }
         if (feature.kind == "setting") {
-            take_setting(feature, names);
+            if (of_names) {
+                take_setting(feature, names);
+            }
         } else if (feature.kind == "system" || feature.kind == "network") {
             take_system(feature, names);
         } else if (feature.kind == "vm") {
             take_vm(feature, names);
-        }
-        if (last == nullptr || feature.file != *last) { // features of one file follow each other
-            last = &feature.file;
-            if (auto version = version_in(feature.file)) {
-                versions[version->first].insert(version->second);
-            }
         }
     }
     for (const auto& [name, seen] : versions) {
@@ -132,16 +164,7 @@ OwnNames OwnNames::of(const FeatureSet& set)
             names.versions.emplace_back(name, *seen.begin());
         }
     }
-    const std::string prefix = "/etc/hosts:[" + names.host + ".";
-    for (const Feature& feature : set.features) {
-        if (names.fqdn.empty() && !names.host.empty() && feature.identity.starts_with(prefix)) {
-            names.fqdn = feature.identity.substr(12, feature.identity.size() - 13);
-        }
-        if (names.addresses.empty() && !names.host.empty() &&
-            feature.identity == "/etc/hosts:[" + names.host + "]") {
-            take_address(feature.value, names);
-        }
-    }
+    take_hosts(set, names);
     return names;
 }
 

@@ -8,8 +8,8 @@ namespace stemma::analyzer {
 
 namespace {
 
-constexpr std::size_t ways = 4;
-constexpr std::size_t sets = 1U << 16U;
+constexpr std::size_t most_entries = 1U << 18U;
+constexpr std::size_t slots = 2 * most_entries;
 
 void mark_trigrams(std::string_view text, ReadingCache::Trigrams& bits)
 {
@@ -40,23 +40,34 @@ bool says(const Feature& feature, std::string_view text)
 
 ReadingCache::Entry& ReadingCache::at(std::uint64_t key)
 {
-    if (entries_.empty()) {
-        entries_.resize(sets * ways);
+    if (next_ < entries_.size() && entries_[next_].key == key) {
+        return entries_[next_++];
     }
-    key = std::max<std::uint64_t>(key, 1);
-    Entry* const set = &entries_[(key % sets) * ways];
-    for (std::size_t way = 0; way < ways; ++way) {
-        if (set[way].key == key) {
-            return set[way];
+    index_.resize(slots);
+    for (std::size_t slot = key % slots; index_[slot] != 0; slot = (slot + 1) % slots) {
+        const std::size_t place = index_[slot] - 1;
+        if (entries_[place].key == key) {
+            next_ = place + 1;
+            return entries_[place];
         }
     }
-    Entry* place = std::find_if(set, set + ways, [](const Entry& entry) { return entry.key == 0; });
-    if (place == set + ways) {
-        place = set + (turn_++ % ways);
+    return insert(key);
+}
+
+ReadingCache::Entry& ReadingCache::insert(std::uint64_t key)
+{
+    if (entries_.size() == most_entries) {
+        entries_.clear();
+        index_.assign(slots, 0);
     }
-    *place = {};
-    place->key = key;
-    return *place;
+    std::size_t slot = key % slots;
+    while (index_[slot] != 0) {
+        slot = (slot + 1) % slots;
+    }
+    entries_.emplace_back().key = key;
+    next_ = entries_.size();
+    index_[slot] = static_cast<std::uint32_t>(next_);
+    return entries_.back();
 }
 
 std::uint64_t hash_of(const Feature& feature)

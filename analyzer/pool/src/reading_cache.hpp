@@ -22,7 +22,9 @@ struct Reading {
 /// once and not per VM. A reading depends on nothing but the feature and those of the VM's own
 /// names that stand in it; a feature is known by a keyed hash of both.
 ///
-/// A table of fixed size (16 MiB), made at the first use; what does not fit is worked out again.
+/// Entries lie in the order in which they came, and VMs say the same things in the same order: most
+/// are found right after the one before, without a look into the index. At most 16 MiB; a full
+/// cache begins anew.
 class ReadingCache {
 public:
     /// 256 bits, one for each hash of three bytes that follow each other: a text can only be part
@@ -30,7 +32,7 @@ public:
     using Trigrams = std::array<std::uint64_t, 4>;
 
     struct Entry {
-        std::uint64_t key = 0; ///< 0: free
+        std::uint64_t key = 0;
         Trigrams trigrams{};
         Reading reading{};
         bool known = false;    ///< `reading` is
@@ -42,8 +44,11 @@ public:
     Entry& at(std::uint64_t key);
 
 private:
+    Entry& insert(std::uint64_t key);
+
     std::vector<Entry> entries_;
-    std::uint32_t turn_ = 0;
+    std::vector<std::uint32_t> index_; ///< by key: one more than the place in `entries_`; 0: none
+    std::size_t next_ = 0;             ///< where the next key is likely to be
 };
 
 /// The own names of one VM as the cache needs them.

@@ -49,16 +49,20 @@ SampleReader::SampleReader(Pool& pool, const FeatureSet& features, bool with_det
 void SampleReader::survey()
 {
     const std::string* last = nullptr;
+    std::vector<const Feature*> links;
     for (const Feature& feature : features_.features) {
-        if (feature.kind == "setting" && (last == nullptr || *last != feature.file)) {
-            last = &feature.file;
-            parsed_.insert(feature.file);
+        if (feature.kind == "setting") {
+            if (last == nullptr || *last != feature.file) {
+                last = &feature.file;
+                parsed_.insert(feature.file);
+            }
+        } else if (feature.kind == "file" && feature.attribute == "target") {
+            links.push_back(&feature);
         }
     }
-    for (const Feature& feature : features_.features) {
-        if (feature.kind == "file" && feature.attribute == "target" &&
-            is_repeating_link(feature.identity, feature.value)) {
-            links_.insert(feature.identity);
+    for (const Feature* link : links) {
+        if (is_repeating_link(link->identity, link->value)) {
+            links_.insert(link->identity);
         }
     }
 }
