@@ -127,6 +127,34 @@ TEST_CASE("a value that is right elsewhere is found by its context")
     CHECK(ranking.findings.front().category == Category::of_interest);
 }
 
+TEST_CASE("contexts are found in a large fleet whose VMs alternate between two places")
+{
+    const auto vm = [](bool north, const std::string& server) {
+        const std::string place = north ? "north" : "south";
+        return system_with({{"/etc/motd.conf", "place = " + place + "\n"},
+                            {"/etc/timezone.conf", "zone = " + place + "\n"},
+                            {"/etc/mirror.conf", "mirror = " + place + "\n"},
+                            {"/etc/proxy.conf", "proxy = " + place + "\n"},
+                            {"/etc/ntp.conf", "server ntp." + server + ".example\n"}});
+    };
+    Pool pool;
+    constexpr int vms = 2'100; // more than contexts are learned from
+    for (int number = 0; number < vms; ++number) {
+        const bool north = number % 2 == 0;
+        pool.add(pool.read("vm" + std::to_string(number), vm(north, north ? "north" : "south")));
+    }
+    const PeerModel model(pool);
+    for (const bool north : {true, false}) {
+        CAPTURE(north);
+        const auto right = pool.read("right", vm(north, north ? "north" : "south"), true);
+        CHECK(model.rank(right, {}).of_interest == 0);
+        const auto wrong = pool.read("wrong", vm(north, north ? "south" : "north"), true);
+        const auto ranking = model.rank(wrong, {});
+        REQUIRE(ranking.of_interest == 1);
+        CHECK(ranking.findings[0].file == "/etc/ntp.conf");
+    }
+}
+
 TEST_CASE("what all peers have and the target lacks is found, with what it should be")
 {
     Pool pool;
