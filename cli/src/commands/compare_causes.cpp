@@ -175,14 +175,36 @@ private:
         }
     }
 
-    Json came_between(Finding& finding, const SnapshotInfo& before, const SnapshotInfo& seen) const
+    /// The last fact after `from` and not after `to`; one that names the finding's file comes
+    /// before those that do not, which count only when `any`.
+    const Fact* fact_between(const Finding& finding, Time from, Time to, bool any) const
     {
         const Fact* last = nullptr;
+        const Fact* naming = nullptr;
         for (const Fact& fact : facts_) {
-            if (fact.at > before.taken && fact.at <= seen.taken) {
-                last = &fact;
+            if (fact.at <= from || fact.at > to) {
+                continue;
             }
+            last = &fact;
+            const bool names =
+                !finding.file.empty() &&
+                text_of(fact.item["detail"], "").find(finding.file) != std::string::npos;
+            naming = names ? &fact : naming;
         }
+        return naming != nullptr ? naming : any ? last : nullptr;
+    }
+
+    static std::string told(const Fact& fact)
+    {
+        return fmt::format("{} {} (event {})",
+                           string_member(fact.item, "kind"),
+                           text_of(fact.item["detail"], "an event"),
+                           fact.item["seq"].dump());
+    }
+
+    Json came_between(Finding& finding, const SnapshotInfo& before, const SnapshotInfo& seen) const
+    {
+        const Fact* last = fact_between(finding, before.taken, seen.taken, true);
         finding.since = fmt::format(
             "came between {} and {}", format_time(before.taken), format_time(seen.taken));
         if (last == nullptr) {
@@ -195,10 +217,7 @@ private:
                     {"seen", seen.id},
                     {"before", before.id}};
         }
-        finding.since += fmt::format(", when: {} {} (event {})",
-                                     string_member(last->item, "kind"),
-                                     text_of(last->item["detail"], "an event"),
-                                     last->item["seq"].dump());
+        finding.since += ", when: " + told(*last);
         return event_of(last->item, "between", &seen, &before);
     }
 
@@ -217,6 +236,13 @@ private:
         }
         finding.since += fmt::format(
             "; deployed {} (event {})", format_time(deployed->at), deployed->item["seq"].dump());
+        if (const Fact* change = fact_between(finding, deployed->at, first.taken, false)) {
+            finding.since =
+                fmt::format("{}, between its deployment (event {}) and its first snapshot",
+                            told(*change),
+                            deployed->item["seq"].dump());
+            return event_of(change->item, "between", &first, nullptr);
+        }
         return event_of(deployed->item, "always", &first, nullptr);
     }
 

@@ -57,7 +57,7 @@ void tell_gaps(Context& context, const std::string& name, const analyzer::Featur
         if (report.status == analyzer::Status::partial) {
             context.log().warning("{}: {}: {}", name, report.extractor, report.reason);
         } else if (report.status == analyzer::Status::unsupported) {
-            context.log().info("{}: {}: nothing: {}", name, report.extractor, report.reason);
+            context.log().debug("{}: {}: nothing: {}", name, report.extractor, report.reason);
         }
     }
 }
