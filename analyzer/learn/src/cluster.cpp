@@ -110,6 +110,27 @@ std::size_t medoid_of(const Distances& distance, const std::vector<std::size_t>&
     return best;
 }
 
+/// Adds `weight` between all VMs that a column tells apart. Pairs of one VM with the majority's
+/// value and one without are visited once, from the side of the latter.
+void add_column(const Matrix& matrix,
+                std::size_t column,
+                std::uint32_t majority,
+                double weight,
+                Distances& result)
+{
+    const std::size_t n = matrix.vms.size();
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint32_t own = matrix.codes[i][column];
+        for (std::size_t j = 0; own != majority && j < n; ++j) {
+            const std::uint32_t other = matrix.codes[j][column];
+            if (own != other && (other == majority || i < j)) {
+                result[i][j] += weight;
+                result[j][i] += weight;
+            }
+        }
+    }
+}
+
 } // namespace
 
 std::vector<std::vector<double>> distances(const Matrix& matrix)
@@ -124,20 +145,7 @@ std::vector<std::vector<double>> distances(const Matrix& matrix)
         }
         const double weight = 1.0 / static_cast<double>(counts.by_code.size() - 1);
         total += weight;
-        for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t own = matrix.codes[i][column];
-            if (own == counts.majority) {
-                continue;
-            }
-            for (std::size_t j = 0; j < n; ++j) {
-                const std::uint32_t other = matrix.codes[j][column];
-                // Each pair once: with the majority's VMs from this side only.
-                if (own != other && (other == counts.majority || i < j)) {
-                    result[i][j] += weight;
-                    result[j][i] += weight;
-                }
-            }
-        }
+        add_column(matrix, column, counts.majority, weight, result);
     }
     for (auto& row : result) {
         for (double& value : row) {

@@ -161,27 +161,30 @@ draw_evenly(const std::vector<std::vector<Labelled>>& by_label, std::size_t each
     return sample;
 }
 
+template <typename Use>
+void for_each_question(std::vector<DecisionTree>& trees, Use&& use)
+{
+    for (DecisionTree& tree : trees) {
+        for (DecisionTree::Node& node : tree.nodes) {
+            if (node.feature >= 0) {
+                use(node);
+            }
+        }
+    }
+}
+
 /// Trees name columns of the matrix; a model names the features that it asks for, in order.
 void name_features(const Matrix& matrix, ForestModel& model)
 {
     std::map<std::string, std::int32_t> indices;
-    const auto each_question = [&](auto&& use) {
-        for (DecisionTree& tree : model.trees) {
-            for (DecisionTree::Node& node : tree.nodes) {
-                if (node.feature >= 0) {
-                    use(node);
-                }
-            }
-        }
-    };
-    each_question([&](const DecisionTree::Node& node) {
+    for_each_question(model.trees, [&](const DecisionTree::Node& node) {
         indices.emplace(matrix.columns[static_cast<std::size_t>(node.feature)].name, 0);
     });
     for (auto& [name, index] : indices) {
         index = static_cast<std::int32_t>(model.features.size());
         model.features.push_back(name);
     }
-    each_question([&](DecisionTree::Node& node) {
+    for_each_question(model.trees, [&](DecisionTree::Node& node) {
         node.feature = indices[matrix.columns[static_cast<std::size_t>(node.feature)].name];
     });
 }
