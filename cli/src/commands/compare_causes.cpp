@@ -237,10 +237,7 @@ private:
         finding.since += fmt::format(
             "; deployed {} (event {})", format_time(deployed->at), deployed->item["seq"].dump());
         if (const Fact* change = fact_between(finding, deployed->at, first.taken, false)) {
-            finding.since =
-                fmt::format("{}, between its deployment (event {}) and its first snapshot",
-                            told(*change),
-                            deployed->item["seq"].dump());
+            finding.since = told(*change) + ", after its deployment";
             return event_of(change->item, "between", &first, nullptr);
         }
         return event_of(deployed->item, "always", &first, nullptr);
