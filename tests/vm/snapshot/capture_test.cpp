@@ -285,7 +285,8 @@ TEST_CASE("a point's bytes stand still while the guest writes, and two points ex
     bench.in_guest("kill $(cat /tmp/writer)");
 }
 
-TEST_CASE("a capture that is killed leaves the VM running, and the next one leaves nothing of it")
+TEST_CASE("a capture that is killed leaves the VM running, and the next one leaves nothing of it",
+          "[.][killed]")
 {
     if (!can_run_vms()) {
         return;
