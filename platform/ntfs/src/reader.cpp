@@ -16,7 +16,6 @@ namespace stemma::ntfs {
 
 namespace {
 
-using volume::FolderEntry;
 using volume::NodeInfo;
 using volume::NodeKind;
 
@@ -42,14 +41,10 @@ struct Freer {
 using InodeHandle = std::unique_ptr<ntfs_inode, InodeCloser>;
 using AttributeHandle = std::unique_ptr<ntfs_attr, AttributeCloser>;
 
-struct Entry {
-    std::uint64_t record = 0;
-    NodeKind kind = NodeKind::file;
-};
-using Entries = std::map<std::string, Entry>;
+using Step = volume::WalkedTree::Step;
 
 struct EntrySink {
-    Entries entries;
+    std::map<std::string, Step> entries;
     std::exception_ptr failure = nullptr;
 };
 
@@ -72,7 +67,7 @@ int take_entry(void* user,
             const NodeKind kind = type == NTFS_DT_DIR   ? NodeKind::directory
                                   : type == NTFS_DT_LNK ? NodeKind::symlink
                                                         : NodeKind::file;
-            sink.entries.insert_or_assign(std::move(text), Entry{.record = record, .kind = kind});
+            sink.entries.insert_or_assign(std::move(text), Step{.node = record, .kind = kind});
         }
         if (sink.entries.size() > most_entries) {
             throw Error(ErrorCode::unsupported,
@@ -93,7 +88,7 @@ Time time_of(ntfs_time time)
 }
 
 /// A node is a file's number in the MFT.
-class Reader final : public volume::NodeTree {
+class Reader final : public volume::ListedTree {
 public:
     explicit Reader(std::unique_ptr<volume::Volume> volume) : volume_(std::move(volume))
     {
@@ -119,11 +114,19 @@ public:
 protected:
     [[nodiscard]] Node root() override { return FILE_root; }
 
-    [[nodiscard]] std::optional<Node> find(Node folder, const std::string& name) override
+    [[nodiscard]] Listing read_folder(Node folder) override
     {
-        const Entries& all = folder_of(folder);
-        const auto found = all.find(name);
-        return found == all.end() ? std::nullopt : std::optional(found->second.record);
+        const auto inode = inode_of(folder);
+        EntrySink sink;
+        s64 position = 0;
+        const int result = ::ntfs_readdir(inode.get(), &position, &sink, take_entry);
+        if (sink.failure != nullptr) {
+            std::rethrow_exception(sink.failure);
+        }
+        if (result != 0) {
+            fail("read a folder");
+        }
+        return std::move(sink.entries);
     }
 
     [[nodiscard]] NodeInfo info(Node node) override
@@ -142,15 +145,6 @@ protected:
             info.size = static_cast<std::uint64_t>(std::max<s64>(inode->data_size, 0));
         }
         return info;
-    }
-
-    [[nodiscard]] std::vector<FolderEntry> entries(Node folder) override
-    {
-        std::vector<FolderEntry> all;
-        for (const auto& [name, entry] : folder_of(folder)) {
-            all.push_back({.name = name, .kind = entry.kind});
-        }
-        return all;
     }
 
     void give(Node file, const std::function<bool(std::string_view)>& sink) override
@@ -247,30 +241,9 @@ private:
         }
     }
 
-    const Entries& folder_of(Node node)
-    {
-        if (!known_ || known_folder_ != node) {
-            const auto inode = inode_of(node);
-            EntrySink sink;
-            s64 position = 0;
-            const int result = ::ntfs_readdir(inode.get(), &position, &sink, take_entry);
-            if (sink.failure != nullptr) {
-                std::rethrow_exception(sink.failure);
-            }
-            if (result != 0) {
-                fail("read a folder");
-            }
-            known_ = std::move(sink.entries);
-            known_folder_ = node;
-        }
-        return *known_;
-    }
-
     std::unique_ptr<volume::Volume> volume_;
     DeviceTarget target_;
     std::unique_ptr<ntfs_volume, Unmounter> mounted_;
-    Node known_folder_ = 0;
-    std::optional<Entries> known_;
 };
 
 } // namespace

@@ -21,7 +21,6 @@ namespace stemma::squashfs {
 
 namespace {
 
-using volume::FolderEntry;
 using volume::NodeInfo;
 using volume::NodeKind;
 
@@ -137,7 +136,7 @@ std::uint32_t links_of(const sqfs_inode_generic_t& inode) noexcept
 }
 
 /// A node is the inode's reference: the place of its block, shifted, and its offset in there.
-class Reader final : public volume::NodeTree {
+class Reader final : public volume::ListedTree {
 public:
     explicit Reader(std::unique_ptr<volume::Volume> volume)
         : volume_(std::move(volume)), file_(*volume_)
@@ -160,11 +159,35 @@ public:
 protected:
     [[nodiscard]] Node root() override { return super_.root_inode_ref; }
 
-    [[nodiscard]] std::optional<Node> find(Node folder, const std::string& name) override
+    [[nodiscard]] Listing read_folder(Node folder) override
     {
-        const auto& all = folder_of(folder);
-        const auto found = all.find(name);
-        return found == all.end() ? std::nullopt : std::optional(found->second.node);
+        const auto inode = inode_of(folder);
+        sqfs_readdir_state_t state{};
+        check(::sqfs_readdir_state_init(&state, &super_, inode.get()), "read a folder");
+        Listing all;
+        for (;;) {
+            sqfs_dir_entry_t* raw = nullptr;
+            sqfs_u32 number = 0;
+            sqfs_u64 reference = 0;
+            const int result =
+                ::sqfs_meta_reader_readdir(folders_.get(), &state, &raw, &number, &reference);
+            check(result, "read a folder");
+            const Memory<sqfs_dir_entry_t> entry(raw);
+            if (result > 0) {
+                break;
+            }
+            std::string name(reinterpret_cast<const char*>(entry->name),
+                             entry->size + std::size_t{1});
+            if (volume::is_plain_name(name)) {
+                all.insert_or_assign(std::move(name),
+                                     Step{.node = reference, .kind = kind_of(entry->type)});
+            }
+            if (all.size() > most_entries) {
+                throw Error(ErrorCode::unsupported,
+                            fmt::format("a folder has more than {} entries", most_entries));
+            }
+        }
+        return all;
     }
 
     [[nodiscard]] NodeInfo info(Node node) override
@@ -184,15 +207,6 @@ protected:
             info.size = target(node).size();
         }
         return info;
-    }
-
-    [[nodiscard]] std::vector<FolderEntry> entries(Node folder) override
-    {
-        std::vector<FolderEntry> all;
-        for (const auto& [name, entry] : folder_of(folder)) {
-            all.push_back({.name = name, .kind = entry.kind});
-        }
-        return all;
     }
 
     void give(Node file, const std::function<bool(std::string_view)>& sink) override
@@ -260,11 +274,6 @@ protected:
     }
 
 private:
-    struct Entry {
-        Node node = 0;
-        NodeKind kind = NodeKind::file;
-    };
-
     void check(int code, std::string_view what)
     {
         if (file_.failure != nullptr) {
@@ -345,42 +354,6 @@ private:
         return id;
     }
 
-    const std::map<std::string, Entry>& folder_of(Node node)
-    {
-        if (known_ && known_folder_ == node) {
-            return *known_;
-        }
-        const auto inode = inode_of(node);
-        sqfs_readdir_state_t state{};
-        check(::sqfs_readdir_state_init(&state, &super_, inode.get()), "read a folder");
-        std::map<std::string, Entry> all;
-        for (;;) {
-            sqfs_dir_entry_t* raw = nullptr;
-            sqfs_u32 number = 0;
-            sqfs_u64 reference = 0;
-            const int result =
-                ::sqfs_meta_reader_readdir(folders_.get(), &state, &raw, &number, &reference);
-            check(result, "read a folder");
-            const Memory<sqfs_dir_entry_t> entry(raw);
-            if (result > 0) {
-                break;
-            }
-            std::string name(reinterpret_cast<const char*>(entry->name),
-                             entry->size + std::size_t{1});
-            if (volume::is_plain_name(name)) {
-                all.insert_or_assign(std::move(name),
-                                     Entry{.node = reference, .kind = kind_of(entry->type)});
-            }
-            if (all.size() > most_entries) {
-                throw Error(ErrorCode::unsupported,
-                            fmt::format("a folder has more than {} entries", most_entries));
-            }
-        }
-        known_ = std::move(all);
-        known_folder_ = node;
-        return *known_;
-    }
-
     std::unique_ptr<volume::Volume> volume_;
     VolumeFile file_;
     sqfs_super_t super_{};
@@ -390,8 +363,6 @@ private:
     Object<sqfs_meta_reader_t> folders_;
     Object<sqfs_data_reader_t> data_;
     Object<sqfs_xattr_reader_t> xattrs_;
-    Node known_folder_ = 0;
-    std::optional<std::map<std::string, Entry>> known_;
 };
 
 } // namespace

@@ -116,4 +116,29 @@ std::map<std::string, std::string> NodeTree::attributes(Node /*node*/)
     return {};
 }
 
+const ListedTree::Listing& ListedTree::listing(Node folder)
+{
+    if (!known_ || known_folder_ != folder) {
+        known_ = read_folder(folder);
+        known_folder_ = folder;
+    }
+    return *known_;
+}
+
+std::optional<NodeTree::Node> ListedTree::find(Node folder, const std::string& name)
+{
+    const Listing& all = listing(folder);
+    const auto found = all.find(name);
+    return found == all.end() ? std::nullopt : std::optional(found->second.node);
+}
+
+std::vector<FolderEntry> ListedTree::entries(Node folder)
+{
+    std::vector<FolderEntry> all;
+    for (const auto& [name, step] : listing(folder)) {
+        all.push_back({.name = name, .kind = step.kind});
+    }
+    return all;
+}
+
 } // namespace stemma::volume

@@ -5,6 +5,8 @@
 #include "stemma/image/transaction.hpp"
 #include "stemma/support/fake_clock.hpp"
 
+#include <catch2/catch.hpp>
+
 #include <algorithm>
 #include <map>
 
@@ -48,6 +50,17 @@ struct ImageWorld {
         }
         std::sort(all.begin(), all.end());
         return all;
+    }
+    /// The image's files in a folder, as debugfs copies them out.
+    fs::path unpacked(const std::string& name)
+    {
+        const auto out = folder.path() / (name + ".tree");
+        const auto flat = folder.path() / (name + ".raw");
+        image::export_image(world, named(name), flat, volume::ContainerFormat::raw);
+        CHECK(is_clean(flat));
+        fs::create_directory(out);
+        debugfs(flat, fmt::format("rdump / {}", out.string()));
+        return out;
     }
 };
 

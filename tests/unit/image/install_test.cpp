@@ -64,17 +64,6 @@ struct Golden : support::ImageWorld {
     {
         return image::open_selected(named(name));
     }
-    /// The image's files in a folder, as debugfs copies them out.
-    fs::path unpacked(const std::string& name)
-    {
-        const auto out = folder.path() / (name + ".tree");
-        const auto flat = folder.path() / (name + ".raw");
-        image::export_image(world, named(name), flat, volume::ContainerFormat::raw);
-        CHECK(support::is_clean(flat));
-        fs::create_directory(out);
-        support::debugfs(flat, fmt::format("rdump / {}", out.string()));
-        return out;
-    }
 };
 
 std::string dpkg(const fs::path& root, std::vector<std::string> words)

@@ -96,16 +96,6 @@ struct Golden : support::ImageWorld {
     {
         return image::install(world, {.base = named(base), .name = name, .debs = std::move(debs)});
     }
-    fs::path unpacked(const std::string& name)
-    {
-        const auto out = folder.path() / (name + ".tree");
-        const auto flat = folder.path() / (name + ".raw");
-        image::export_image(world, named(name), flat, volume::ContainerFormat::raw);
-        CHECK(support::is_clean(flat));
-        fs::create_directory(out);
-        support::debugfs(flat, fmt::format("rdump / {}", out.string()));
-        return out;
-    }
     std::string state(const std::string& image, const std::string& package)
     {
         const auto text =

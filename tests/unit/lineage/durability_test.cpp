@@ -21,7 +21,6 @@ using stemma::support::error_of;
 
 namespace {
 
-const Verification thorough{true, std::nullopt, nullptr, nullptr};
 const Verification plain{false, std::nullopt, nullptr, nullptr};
 
 /// Appends a fleet's events one commit at a time, and counts what was acknowledged, until the end

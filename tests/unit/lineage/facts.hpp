@@ -2,6 +2,7 @@
 
 #include "stemma/core/file.hpp"
 #include "stemma/core/log.hpp"
+#include "stemma/lineage/ledger.hpp"
 #include "stemma/lineage/store.hpp"
 #include "stemma/support/fake_clock.hpp"
 
@@ -20,6 +21,9 @@ inline Time at(std::int64_t seconds)
 {
     return parse_time("2026-01-01T00:00:00Z") + std::chrono::seconds(seconds);
 }
+
+/// `ledger verify --rebuild`.
+inline const Verification thorough{true, std::nullopt, nullptr, nullptr};
 
 /// A store in a folder of its own.
 struct Place {

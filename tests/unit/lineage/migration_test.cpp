@@ -51,8 +51,6 @@ std::int64_t version_of(const std::string& path)
     return sqlite::Database(path).integer("PRAGMA user_version");
 }
 
-const Verification thorough{true, std::nullopt, nullptr, nullptr};
-
 /// A store of version 1 that a fleet filled.
 struct Old {
     explicit Old(const Fleet& fleet)

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "ask.hpp"
 #include "fleet.hpp"
 
 using namespace stemma;
@@ -16,14 +17,6 @@ using namespace stemma::lineage::test;
 using stemma::support::error_of;
 
 namespace {
-
-const Verification thorough{true, std::nullopt, nullptr, nullptr};
-
-Nodes select(Query& query, const std::string& expression)
-{
-    const std::vector<std::string> words = {expression};
-    return query.select(parse_selection(words, [](const std::string&) { return std::string(); }));
-}
 
 /// Everything that is in what runs now, as an answer shows it.
 Json present(Store& store, const Fleet& fleet)

@@ -26,8 +26,6 @@ using stemma::support::error_of;
 
 namespace {
 
-const Verification thorough{true, std::nullopt, nullptr, nullptr};
-
 /// A writer that works while the object lives.
 class Working {
 public:

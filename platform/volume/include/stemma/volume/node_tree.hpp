@@ -52,4 +52,22 @@ private:
     std::unordered_map<std::string, std::vector<Node>> known_folders_; ///< nothing ever changes
 };
 
+/// A tree whose driver reads a folder as a whole. The last one is kept: a walk asks for its entries
+/// one after the other.
+class ListedTree : public NodeTree {
+protected:
+    using Listing = std::map<std::string, Step>; ///< name → where it leads
+
+    /// All entries of a folder whose names may be components of a path (is_plain_name()).
+    [[nodiscard]] virtual Listing read_folder(Node folder) = 0;
+
+private:
+    [[nodiscard]] std::optional<Node> find(Node folder, const std::string& name) final;
+    [[nodiscard]] std::vector<FolderEntry> entries(Node folder) final;
+    const Listing& listing(Node folder);
+
+    Node known_folder_ = 0;
+    std::optional<Listing> known_;
+};
+
 } // namespace stemma::volume
