@@ -4,6 +4,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/guestfs/guestfs.hpp"
 #include "stemma/lineage/ledger.hpp"
 #include "stemma/virt/connection.hpp"
 
@@ -42,8 +43,6 @@ constexpr std::array programs = {
     Program{"virsh", "libvirt-clients", "hosts cannot be looked at by hand", false},
     Program{"dot", "graphviz", "`stemma why --all --format dot` cannot be drawn", false},
     Program{"mmdebstrap", "mmdebstrap", "scripts/golden-image cannot make a Debian image", false},
-    Program{
-        "guestfish", "libguestfs-tools", "XFS, btrfs and other file systems cannot be read", false},
 };
 
 Finding check_program(const Program& program)
@@ -55,6 +54,22 @@ Finding check_program(const Program& program)
             program.needed ? "missing" : "optional",
             fmt::format("not found: {}", program.without),
             fmt::format("apt-get install {}", program.package)};
+}
+
+/// What reads the file systems that have no reader of our own.
+Finding check_libguestfs()
+{
+    const auto found = guestfs::find_installation();
+    if (found.missing.empty()) {
+        return {"libguestfs",
+                "ok",
+                fmt::format("{}; whether its VM starts is tried when one is needed", found.version),
+                {}};
+    }
+    return {"libguestfs",
+            "optional",
+            fmt::format("{}: XFS, btrfs, RAID and thin LVM cannot be read", found.missing),
+            found.remedy};
 }
 
 Finding check_kvm()
@@ -194,6 +209,7 @@ int run_doctor(Context& context, const Args& args)
     for (const auto& program : programs) {
         findings.push_back(check_program(program));
     }
+    findings.push_back(check_libguestfs());
     findings.push_back(check_kvm());
     findings.push_back(check_libvirt());
     for (auto&& found : {check_store(context), check_journals(context)}) {

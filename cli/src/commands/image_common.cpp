@@ -89,6 +89,7 @@ image::Selected select_image(Context& context, const Args& args, const std::stri
     selected.open.explain = [&log = context.log()](const std::string& sentence) {
         log.debug("{}", sentence);
     };
+    selected.open.cancel = &context.cancel();
     if (const auto partition = args.number("partition", 0, 2000)) {
         selected.open.partition = static_cast<std::uint32_t>(*partition);
     }

@@ -31,8 +31,7 @@ SideOfDiff open_side(const image::Selected& selected)
     side.table = disk::partition_table(*side.disk);
     auto second = selected.open;
     second.check = false; // as just before
-    side.tree = disk::open_root(
-        disk::open_disk(selected.path, second), selected.open.partition, selected.open.explain);
+    side.tree = disk::open_root(disk::open_disk(selected.path, second), second);
     return side;
 }
 

@@ -89,7 +89,7 @@ Change import_image(World& world, const std::string& name, const Selected& sourc
     version.name = name;
     {
         auto disk = disk::open_disk(source.path, source.open);
-        describe(version, *disk, world.log);
+        describe(version, *disk, world);
     }
     Activity activity(world.progress, fmt::format("copying {}", source.shown), 0, "bytes");
     const auto published = import_file(world.folder, chain, world.cancel, world.log);

@@ -106,7 +106,7 @@ Change patch_by_deltas(World& world, const PatchRequest& request)
         write_delta(file, transaction.disk(), world.cancel);
         activity.advance();
     }
-    describe(version, transaction.disk(), world.log);
+    describe(version, transaction.disk(), world);
     world.cancel.check();
     const auto published = doing([&] { return transaction.commit(infos.back().to); },
                                  "applying {} to {}",

@@ -43,18 +43,19 @@ void describe_tree(NewVersion& version, volume::Filesystem& tree)
     }
 }
 
-void describe(NewVersion& version, volume::Volume& disk, Log& log)
+void describe(NewVersion& version, volume::Volume& disk, World& world)
 {
     try {
-        const auto tree = disk::open_root(std::make_unique<volume::Borrowed>(disk));
+        const auto tree =
+            disk::open_root(std::make_unique<volume::Borrowed>(disk), {.cancel = &world.cancel});
         describe_tree(version, *tree);
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported && error.code() != ErrorCode::not_found &&
-            error.code() != ErrorCode::usage) {
+            error.code() != ErrorCode::usage && error.code() != ErrorCode::remote) {
             throw;
         }
         version.notes.push_back("its content is not known: " + error.one_line());
-        log.debug("{}", error.one_line());
+        world.log.debug("{}", error.one_line());
     }
 }
 

@@ -25,7 +25,7 @@ void make_folder(const std::filesystem::path& folder);
 
 /// Fills in what the root file system says: os, packages. An image without one that can be read is
 /// recorded without, with a note.
-void describe(NewVersion& version, volume::Volume& disk, Log& log);
+void describe(NewVersion& version, volume::Volume& disk, World& world);
 void describe_tree(NewVersion& version, volume::Filesystem& tree);
 
 /// Says the event, unless the store has the very same name and content already.

@@ -80,9 +80,9 @@ std::unique_ptr<volume::Filesystem> open_image_filesystem(const std::string& pla
 {
     if (const auto address = nbd::parse_uri(place)) {
         auto disk = std::make_unique<volume::CachedVolume>(nbd::connect(*address, place));
-        return open_root(std::move(disk), options.partition, options.explain);
+        return open_root(std::move(disk), options);
     }
-    return open_root(open_disk(place, options), options.partition, options.explain);
+    return open_root(open_disk(place, options), options);
 }
 
 } // namespace stemma::disk

@@ -49,7 +49,7 @@ std::string advice_about(std::string_view content)
                            "together: read it in the running VM",
                            content);
     }
-    return fmt::format("{} is read through libguestfs: apt-get install libguestfs0 "
+    return fmt::format("{} is read through libguestfs: apt-get install libguestfs0 libguestfs-xfs "
                        "linux-image-cloud-amd64",
                        content);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "drivers.hpp"
+#include "foreign.hpp"
 
 namespace stemma::disk {
 
@@ -105,11 +106,23 @@ std::vector<Partition> readable(const PartitionTable& table)
                 advice(table));
 }
 
+std::vector<Partition> roots_among(const std::vector<Partition>& candidates, volume::Volume& disk)
+{
+    std::vector<Partition> roots;
+    std::copy_if(candidates.begin(),
+                 candidates.end(),
+                 std::back_inserter(roots),
+                 [&](const Partition& each) { return looks_like_root(disk, each); });
+    return roots;
+}
+
 /// Of those that could be the root the only one that looks like it. An EFI partition never does,
-/// so the only file system of another kind is taken without a look.
+/// so the only file system of another kind is taken without a look, unless one that cannot be read
+/// here may be the root as well: then it would be a /boot.
 Partition pick_root(const PartitionTable& table, volume::Volume& disk)
 {
     auto candidates = readable(table);
+    const auto foreign = plan_foreign(table, std::nullopt);
     if (candidates.empty()) {
         refuse_all(table, disk.name());
     }
@@ -121,14 +134,13 @@ Partition pick_root(const PartitionTable& table, volume::Volume& disk)
             candidates.erase(ends, candidates.end());
         }
     }
-    if (candidates.size() == 1) {
+    if (candidates.size() == 1 && !foreign) {
         return candidates.front();
     }
-    std::vector<Partition> roots;
-    std::copy_if(candidates.begin(),
-                 candidates.end(),
-                 std::back_inserter(roots),
-                 [&](const Partition& each) { return looks_like_root(disk, each); });
+    const auto roots = roots_among(candidates, disk);
+    if (roots.empty() && foreign) {
+        refuse_all(table, disk.name());
+    }
     if (roots.size() != 1) {
         throw Error(ErrorCode::usage,
                     fmt::format("{}: {} partitions look like a root file system ({})",
@@ -138,6 +150,54 @@ Partition pick_root(const PartitionTable& table, volume::Volume& disk)
                     "say which: --partition N");
     }
     return roots.front();
+}
+
+std::unique_ptr<volume::Filesystem> open_chosen(std::unique_ptr<volume::Volume> disk,
+                                                const PartitionTable& table,
+                                                std::optional<std::uint32_t> partition,
+                                                const Explain& explain)
+{
+    const Partition chosen =
+        partition ? partition_by_number(table, *partition, *disk) : pick_root(table, *disk);
+    const auto name = disk->name();
+    auto tree = open_with_driver(std::move(disk), chosen);
+    if (explain) {
+        explain(fmt::format("{}: {} is {}, read by {}, because {}",
+                            name,
+                            volume::describe(chosen),
+                            tree->driver(),
+                            driver_of(chosen.content)->name,
+                            partition ? "it was asked for"
+                                      : "it is the one that looks like a root file system"));
+    }
+    return tree;
+}
+
+/// Whether a file system that is read here looks like a root, in spite of others.
+bool has_own_root(volume::Volume& disk, const PartitionTable& table)
+{
+    const auto candidates = readable(table);
+    return !candidates.empty() &&
+           !jail::compute(disk.name(), disk.descriptors(), {}, [&] {
+                return std::string(roots_among(candidates, disk).size(), '+');
+            }).empty();
+}
+
+std::unique_ptr<jail::Tree> open_foreign(std::unique_ptr<volume::Volume> disk,
+                                         const Foreign& foreign,
+                                         const OpenOptions& options)
+{
+    const auto name = disk->name();
+    return doing(
+        [&] {
+            return guestfs::open_tree(
+                std::move(disk),
+                foreign.drives,
+                {.wanted = foreign.wanted, .explain = options.explain, .cancel = options.cancel});
+        },
+        "reading {}, which has no reader here, of {}",
+        foreign.what,
+        name);
 }
 
 Json to_json(const PartitionTable& table)
@@ -218,36 +278,28 @@ std::unique_ptr<volume::Filesystem> open_root_here(std::unique_ptr<volume::Volum
                                                    const Explain& explain)
 {
     const auto table = volume::read_partitions(*disk);
-    if (explain) {
-        explain(fmt::format(
-            "{}: {} partition table: {}", disk->name(), to_string(table.kind), summary(table)));
-    }
-    const Partition chosen =
-        partition ? partition_by_number(table, *partition, *disk) : pick_root(table, *disk);
-    const auto name = disk->name();
-    auto tree = open_with_driver(std::move(disk), chosen);
-    if (explain) {
-        explain(fmt::format("{}: {} is {}, read by {}, because {}",
-                            name,
-                            volume::describe(chosen),
-                            tree->driver(),
-                            driver_of(chosen.content)->name,
-                            partition ? "it was asked for"
-                                      : "it is the one that looks like a root file system"));
-    }
-    return tree;
+    return open_chosen(std::move(disk), table, partition, explain);
 }
 
-std::unique_ptr<volume::Filesystem> open_root(std::unique_ptr<volume::Volume> disk,
-                                              std::optional<std::uint32_t> partition,
-                                              const Explain& explain)
+std::unique_ptr<jail::Tree> open_root(std::unique_ptr<volume::Volume> disk,
+                                      const OpenOptions& options)
 {
-    return jail::open_tree(
-        std::move(disk),
-        [&](std::unique_ptr<volume::Volume> inside, const Explain& inner) {
-            return open_root_here(std::move(inside), partition, inner);
-        },
-        explain);
+    const auto table = partition_table(*disk);
+    if (options.explain) {
+        options.explain(fmt::format(
+            "{}: {} partition table: {}", disk->name(), to_string(table.kind), summary(table)));
+    }
+    auto foreign = options.libguestfs ? plan_foreign(table, options.partition) : std::nullopt;
+    if (foreign && (options.partition || !has_own_root(*disk, table))) {
+        return open_foreign(std::move(disk), *foreign, options);
+    }
+    return jail::open_tree(std::move(disk),
+                           [&](std::unique_ptr<volume::Volume> inside, const Explain& inner) {
+                               return open_chosen(
+                                   std::move(inside), table, options.partition, inner);
+                           },
+                           options.explain,
+                           {.cancel = options.cancel});
 }
 
 std::string compute_on_root(std::unique_ptr<volume::Volume> disk,
@@ -257,8 +309,16 @@ std::string compute_on_root(std::unique_ptr<volume::Volume> disk,
 {
     // Larger than for single questions: the whole of an image is looked at in one go.
     const jail::Limits limits{.processor = std::chrono::minutes(20), .cancel = cancel};
+    const auto table = partition_table(*disk);
+    const auto foreign = plan_foreign(table, partition);
+    if (foreign && (partition || !has_own_root(*disk, table))) {
+        const auto name = disk->name();
+        const auto tree = open_foreign(std::move(disk), *foreign, {.cancel = cancel});
+        return jail::compute(name, tree->descriptors(), limits, [&] { return work(*tree); });
+    }
     return jail::compute(disk->name(), disk->descriptors(), limits, [&] {
-        const auto tree = open_root_here(std::make_unique<volume::Borrowed>(*disk), partition);
+        const auto tree =
+            open_chosen(std::make_unique<volume::Borrowed>(*disk), table, partition, {});
         return work(*tree);
     });
 }

@@ -50,7 +50,7 @@ constexpr std::array allowed = {
     SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(getuid),
     SCMP_SYS(geteuid),      SCMP_SYS(getgid),         SCMP_SYS(getegid),
     SCMP_SYS(uname),        SCMP_SYS(sysinfo),        SCMP_SYS(lseek),
-    SCMP_SYS(fstat),
+    SCMP_SYS(fstat),        SCMP_SYS(accept),         SCMP_SYS(accept4), // on what listens already
 };
 
 /// What libraries may try out of habit: they are told no, and go on.
@@ -188,19 +188,93 @@ void forget_signals()
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-} // namespace
-
-void confine(const std::vector<int>& keep, const Limits& limits, pid_t parent)
+/// Standard input and output lead nowhere, standard error (when nobody kept one) too.
+void fill_standard_streams()
 {
-    forget_signals();
-    limit_resources(limits);
-    close_others(keep);
-    drop_identity();
-    // A change of identity forgets it, so it comes after.
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) < 0) {
+            (void)::open("/dev/null", O_RDWR); // gets the lowest free number
+        }
+    }
+}
+
+void follow_parent(pid_t parent)
+{
     require(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, errno, "follow its parent");
     if (::getppid() != parent) {
         ::_exit(1);
     }
+}
+
+void set_apart(const std::vector<int>& keep, pid_t parent)
+{
+    forget_signals();
+    limit(RLIMIT_CORE, 0);
+    close_others(keep);
+    fill_standard_streams();
+    require(::setsid() >= 0, errno, "make a session");
+    follow_parent(parent);
+    require(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, errno, "give up privileges");
+}
+
+/// What a helper that has started its programs needs no more.
+constexpr std::array done_with = {
+    SCMP_SYS(execve),
+    SCMP_SYS(execveat),
+    SCMP_SYS(fork),
+    SCMP_SYS(vfork),
+    SCMP_SYS(clone),
+    SCMP_SYS(clone3),
+    SCMP_SYS(socket),
+    SCMP_SYS(socketpair),
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(listen),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(mount),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(unshare),
+    SCMP_SYS(setns),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(bpf),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(setuid),
+    SCMP_SYS(setresuid),
+    SCMP_SYS(io_uring_setup),
+    SCMP_SYS(mount_setattr),
+};
+
+} // namespace
+
+void forbid_programs()
+{
+    const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
+    require(filter != nullptr, ENOMEM, "make a seccomp filter");
+    int failed = ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1); // all threads
+    for (const int call : done_with) {
+        failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), call, 0);
+    }
+    require(failed == 0, EINVAL, "make a seccomp filter");
+    const int result = ::seccomp_load(filter.get());
+    require(result == 0, -result, "load a seccomp filter");
+}
+
+void confine(const std::vector<int>& keep, const Limits& limits, pid_t parent)
+{
+    if (limits.freedom == Freedom::programs) {
+        set_apart(keep, parent);
+        return;
+    }
+    forget_signals();
+    limit_resources(limits);
+    close_others(keep);
+    drop_identity();
+    follow_parent(parent); // a change of identity forgets it, so it comes after
     require(::prctl(PR_SET_DUMPABLE, 0) == 0, errno, "hide memory");
     require(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, errno, "give up privileges");
     load_filter();

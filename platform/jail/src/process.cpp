@@ -106,8 +106,24 @@ Process::Process(std::string name, const Limits& limits, std::pair<Channel, Chil
     : name_(std::move(name)),
       limits_(limits),
       channel_(std::move(started.first)),
-      child_(std::move(started.second))
+      child_(std::move(started.second)),
+      owner_(::getpid())
 {
+}
+
+Process::~Process()
+{
+    if (::getpid() == owner_ && !ended()) {
+        kill_all();
+    }
+}
+
+void Process::kill_all() noexcept
+{
+    if (limits_.freedom == Freedom::programs) {
+        ::kill(-child_.pid(), SIGKILL); // fails while it has no group of its own, nor children
+    }
+    child_.kill(SIGKILL); // it may have closed its socket and gone on; a corpse keeps its cause
 }
 
 void Process::send(std::string_view message)
@@ -127,16 +143,37 @@ void Process::send(std::string_view message)
 
 std::string Process::receive()
 {
-    while (limits_.cancel != nullptr && !ended() &&
-           !channel_.has_message(std::chrono::milliseconds(200))) {
-        limits_.cancel->check();
-    }
     if (!ended()) {
+        wait_for_message();
         if (auto message = channel_.receive()) {
             return *std::move(message);
         }
     }
     report_end();
+}
+
+void Process::wait_for_message()
+{
+    constexpr std::chrono::milliseconds glance{200};
+    if (limits_.cancel == nullptr && limits_.patience.count() == 0) {
+        return;
+    }
+    const auto since = std::chrono::steady_clock::now();
+    while (!channel_.has_message(glance)) {
+        if (limits_.cancel != nullptr) {
+            limits_.cancel->check();
+        }
+        if (limits_.patience.count() > 0 &&
+            std::chrono::steady_clock::now() - since > limits_.patience) {
+            kill_all();
+            end_ = child_.wait();
+            throw Error(ErrorCode::remote,
+                        fmt::format("{}: the process that reads it gave no answer within {} s",
+                                    name_,
+                                    limits_.patience.count() / 1000),
+                        "it was ended, with all that it had started");
+        }
+    }
 }
 
 Error Process::end_error() const
@@ -163,8 +200,12 @@ Error Process::end_error() const
 
 void Process::report_end()
 {
+    if (!end_ && ::getpid() != owner_) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{}: the process that reads it ended early", name_));
+    }
     if (!end_) {
-        child_.kill(SIGKILL); // it may have closed its socket and gone on; a corpse keeps its cause
+        kill_all();
         end_ = child_.wait();
     }
     throw end_error();

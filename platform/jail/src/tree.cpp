@@ -69,16 +69,18 @@ private:
     bool done_ = false;
 };
 
-class JailedTree final : public volume::Filesystem {
+using Opener = std::function<std::unique_ptr<volume::Filesystem>(const Explain&)>;
+
+class JailedTree final : public Tree {
 public:
-    JailedTree(std::unique_ptr<volume::Volume> volume,
-               const TreeOpener& open,
+    JailedTree(std::string name,
+               const std::vector<int>& keep,
+               const Opener& open,
+               std::shared_ptr<void> needs,
                const Explain& explain,
                const Limits& limits)
-        : volume_(std::move(volume)),
-          process_(volume_->name(), volume_->descriptors(), limits, [&](Channel& channel) {
-              live(channel, open);
-          })
+        : needs_(std::move(needs)),
+          process_(std::move(name), keep, limits, [&](Channel& channel) { live(channel, open); })
     {
         for (;;) {
             const std::string message = process_.receive();
@@ -99,6 +101,7 @@ public:
 
     [[nodiscard]] std::string driver() const override { return driver_; }
     [[nodiscard]] bool gone() const noexcept override { return process_.ended(); }
+    [[nodiscard]] std::vector<int> descriptors() const override { return process_.descriptors(); }
 
     [[nodiscard]] std::optional<NodeInfo> look(const std::string& path) override
     {
@@ -170,14 +173,12 @@ public:
     }
 
 private:
-    /// In the jail. The volume itself must not go there: what it owns (a server, a connection) is
-    /// its keeper's to end.
-    void live(Channel& channel, const TreeOpener& open)
+    /// In the jail.
+    static void live(Channel& channel, const Opener& open)
     {
-        const auto explain = [&](const std::string& note) {
+        const auto tree = open([&](const std::string& note) {
             channel.send(Packer(Answer::note).text(note).message());
-        };
-        const auto tree = open(std::make_unique<volume::Borrowed>(*volume_), explain);
+        });
         channel.send(Packer(Answer::last).text(tree->driver()).message());
         serve(channel, *tree);
     }
@@ -216,7 +217,7 @@ private:
         entries.push_back(std::move(entry));
     }
 
-    std::unique_ptr<volume::Volume> volume_; ///< the jail's; kept here so that its server stays
+    std::shared_ptr<void> needs_; ///< outlives the process
     Process process_;
     std::string driver_;
     std::unordered_map<std::string, NodeInfo> known_; ///< from lists; what is read does not change
@@ -224,12 +225,34 @@ private:
 
 } // namespace
 
-std::unique_ptr<volume::Filesystem> open_tree(std::unique_ptr<volume::Volume> volume,
-                                              const TreeOpener& open,
-                                              const Explain& explain,
-                                              const Limits& limits)
+std::unique_ptr<Tree> open_tree(std::unique_ptr<volume::Volume> volume,
+                                const TreeOpener& open,
+                                const Explain& explain,
+                                const Limits& limits)
 {
-    return std::make_unique<JailedTree>(std::move(volume), open, explain, limits);
+    const std::shared_ptr<volume::Volume> shared = std::move(volume);
+    // The volume itself must not go into the jail: what it owns (a server, a connection) is its
+    // keeper's to end.
+    return std::make_unique<JailedTree>(
+        shared->name(),
+        shared->descriptors(),
+        [&](const Explain& inner) {
+            return open(std::make_unique<volume::Borrowed>(*shared), inner);
+        },
+        shared,
+        explain,
+        limits);
+}
+
+std::unique_ptr<Tree>
+open_tree_apart(std::string name,
+                const std::function<std::unique_ptr<volume::Filesystem>(const Explain&)>& open,
+                std::shared_ptr<void> needs,
+                const Explain& explain,
+                const Limits& limits)
+{
+    return std::make_unique<JailedTree>(
+        std::move(name), std::vector<int>{}, open, std::move(needs), explain, limits);
 }
 
 } // namespace stemma::jail

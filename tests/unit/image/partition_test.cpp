@@ -117,11 +117,35 @@ TEST_CASE("what cannot be read is named and never taken for something else")
         INFO(name);
         write_file(path, std::string(4 << 20, '\0'));
         poke(path, at, bytes);
-        const auto error = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+        const auto error = support::error_of(
+            [&] { disk::open_image_filesystem(path.string(), {.libguestfs = false}); });
         REQUIRE(error.has_value());
         CHECK(error->code() == ErrorCode::unsupported);
         CHECK(error->message().find(name) != std::string::npos);
     }
+}
+
+TEST_CASE("a /boot is not taken for the root when the root is one that cannot be read here")
+{
+    const TemporaryFolder folder("partitions");
+    const auto boot = folder.path() / "boot";
+    fs::create_directory(boot);
+    write_file(boot / "vmlinuz", "kernel");
+    const auto small = folder.path() / "boot.raw";
+    support::make_ext(small, boot, "8M");
+    const auto path = make_disk(folder.path(), "label: gpt\nsize=8MiB\nsize=30MiB\n");
+    poke(path, 1 << 20, read_file(small));
+    poke(path, (9 << 20) + 0x10040, "_BHRfS_M");
+    const disk::OpenOptions options{.libguestfs = false};
+    const auto error =
+        support::error_of([&] { disk::open_image_filesystem(path.string(), options); });
+    REQUIRE(error.has_value());
+    CHECK(error->code() == ErrorCode::unsupported);
+    CHECK(error->message().find("partition 2: btrfs") != std::string::npos);
+    CHECK(error->hint().find("libguestfs0") != std::string::npos);
+    auto asked = options;
+    asked.partition = 1;
+    CHECK(disk::open_image_filesystem(path.string(), asked)->look("/vmlinuz").has_value());
 }
 
 TEST_CASE("a table with any byte changed gives partitions within the disk, or an error")
@@ -222,7 +246,8 @@ TEST_CASE("a group of which a disk is missing names what it cannot read")
     REQUIRE(table.partitions.size() == 5);
     CHECK(table.partitions[2].content == "LVM, partly on another disk");
     CHECK(table.partitions[4].pieces.size() == 1); // swap lies on the first disk alone
-    const auto error = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+    const auto error = support::error_of(
+        [&] { disk::open_image_filesystem(path.string(), {.libguestfs = false}); });
     REQUIRE(error.has_value());
     CHECK(error->code() == ErrorCode::unsupported);
 }

@@ -187,3 +187,49 @@ TEST_CASE("a jail's process is gone when its keeper is")
     process.reset();
     CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no child is left, not even a dead one
 }
+
+TEST_CASE("a helper with freedom starts programs until it gives that up, and no socket after it")
+{
+    const jail::Limits limits{.freedom = jail::Freedom::programs};
+    CHECK(inside([] { return run({.argv = {"echo", "started"}}).out; }, {}, limits) == "started\n");
+    const auto after = inside(
+        [] {
+            jail::forbid_programs();
+            const auto program = errno_name(::execl("/bin/true", "true", nullptr));
+            const auto process = errno_name(::fork());
+            return program + " " + process + " " + errno_name(::socket(AF_UNIX, SOCK_STREAM, 0));
+        },
+        {},
+        limits);
+    const auto no = std::to_string(EPERM);
+    CHECK(after == no + " " + no + " " + no);
+}
+
+TEST_CASE("what a helper started ends with it, when its time is up")
+{
+    const TemporaryFolder folder("helper");
+    const auto noted = folder.path() / "pid";
+    const auto error = support::error_of([&] {
+        inside(
+            [&]() -> std::string {
+                if (const pid_t child = ::fork(); child > 0) {
+                    write_file(noted, std::to_string(child));
+                }
+                ::pause();
+                return {};
+            },
+            {},
+            {.patience = 1s, .freedom = jail::Freedom::programs});
+    });
+    REQUIRE(error.has_value());
+    CHECK(error->code() == ErrorCode::remote);
+    CHECK(error->message().find("no answer within 1 s") != std::string::npos);
+    const auto state = "/proc/" + read_file(noted) + "/stat";
+    for (int i = 0; i < 100 && std::filesystem::exists(state); ++i) {
+        if (read_file(state).find(") Z ") != std::string::npos) {
+            return; // a corpse, where nobody reaps orphans
+        }
+        std::this_thread::sleep_for(50ms);
+    }
+    CHECK_FALSE(std::filesystem::exists(state));
+}

@@ -28,7 +28,9 @@ struct OpenOptions {
     bool check = true; ///< `qemu-img check` before trust (qcow2, vdi, vhdx, vmdk)
     std::optional<std::uint32_t> partition = std::nullopt; ///< else the one that looks like a root
     std::string snapshot{};                                ///< name of an internal snapshot (qcow2)
+    bool libguestfs = true; ///< may boot a VM for what has no reader here
     Explain explain{};
+    const Cancel* cancel = nullptr; ///< borrowed while the answer is used
 };
 
 /// Opens the virtual disk of an image file through qemu-nbd, which ends with the answer. Nothing
@@ -54,14 +56,18 @@ volume::PartitionTable partition_table(volume::Volume& disk);
 
 /// The root file system of a disk: the partition asked for, else the only one with a file system
 /// that can be read (beside an EFI partition), else the one that has /etc/os-release, /etc/fstab or
-/// Windows' registry. All of it is read in a jail, which ends with the answer.
-/// throws  not_found: no file system; unsupported: one that has no reader here (named, with what
-///         to do); usage: several candidates; corrupt: also when its reader crashed
-std::unique_ptr<volume::Filesystem> open_root(std::unique_ptr<volume::Volume> disk,
-                                              std::optional<std::uint32_t> partition = std::nullopt,
-                                              const Explain& explain = {});
+/// Windows' registry. All of it is read in a jail, which ends with the answer. When none of those
+/// is a root, and there are file systems that only a kernel reads, libguestfs looks at them: a VM
+/// that ends with the answer.
+///
+/// options  partition, explain, cancel and libguestfs count
+/// throws   not_found: no file system; unsupported: one that has no reader here (named, with what
+///          to do); usage: several candidates; corrupt: also when its reader crashed; remote:
+///          libguestfs' VM does not start
+std::unique_ptr<jail::Tree> open_root(std::unique_ptr<volume::Volume> disk,
+                                      const OpenOptions& options = {});
 
-/// The same without a jail: for code that runs in one, and for tests.
+/// The same without a jail and libguestfs: for code that runs in a jail, and for tests.
 std::unique_ptr<volume::Filesystem>
 open_root_here(std::unique_ptr<volume::Volume> disk,
                std::optional<std::uint32_t> partition = std::nullopt,

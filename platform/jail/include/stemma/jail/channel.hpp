@@ -33,6 +33,7 @@ public:
     std::optional<std::string> receive();
     /// True when receive() has something to look at, or within `patience`.
     [[nodiscard]] bool has_message(std::chrono::milliseconds patience = {}) const noexcept;
+    [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
 
 private:
     void restart_clock() const noexcept;
