@@ -77,7 +77,7 @@ std::string Placement::seat_of(const VmWanted& vm) const
     const auto recorded = world_.recorded.find(uuid);
     const auto* home =
         recorded == world_.recorded.end() ? nullptr : find_host(world_, recorded->second.host);
-    return home != nullptr && !home->reachable ? home->name : std::string();
+    return home != nullptr && !home->reachable && !home->fenced ? home->name : std::string();
 }
 
 const std::string* Placement::label(const std::string& host, const std::string& key) const

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "decide.hpp"
 #include "placement.hpp"
 
 namespace stemma::deployer {
@@ -42,111 +43,6 @@ VmSpec spec_of(const Release& release, const VmWanted& vm, const Resolved& resol
                                  .cmdline = vm.boot->cmdline};
     }
     return spec;
-}
-
-void block(PlannedVm& planned, std::string why)
-{
-    planned.action = Action::blocked;
-    planned.reason = std::move(why);
-}
-
-bool is_recorded(const VmSpec& spec, const World& world)
-{
-    const auto found = world.recorded.find(spec.uuid);
-    return found != world.recorded.end() && found->second.image == spec.image.digest &&
-           found->second.host == spec.host && found->second.state == "running";
-}
-
-/// The top of a data disk on which somebody took a snapshot; empty when there is none.
-std::string disk_that_would_be_lost(const ObservedVm& seen)
-{
-    for (const auto& disk : seen.disks) {
-        const auto name = std::string_view(disk).substr(disk.rfind('/') + 1);
-        if (name.starts_with("data-") && !name.ends_with(".qcow2")) {
-            return disk;
-        }
-    }
-    return {};
-}
-
-/// What the VM that was seen needs to become what is wanted.
-void compare(PlannedVm& planned,
-             const ObservedVm& seen,
-             const World& world,
-             const std::string& checks)
-{
-    planned.from_image = seen.image;
-    planned.available = seen.state == "running" && world.verified.contains(planned.spec.uuid);
-    const auto wanted = spec_digest(planned.spec);
-    const auto lost = disk_that_would_be_lost(seen);
-    const bool changes = seen.image != planned.spec.image.digest || seen.spec != wanted;
-    if (changes && !lost.empty()) {
-        block(planned,
-              "a snapshot lies on its data, and a new definition would lose what came since: " +
-                  lost);
-    } else if (seen.image != planned.spec.image.digest) {
-        planned.action = Action::reimage;
-        planned.reason = "another image";
-    } else if (seen.spec != wanted) {
-        planned.action = Action::redefine;
-        planned.reason = "another definition";
-    } else if (seen.state != "running") {
-        planned.action = Action::start;
-        planned.reason = fmt::format("{}: {}", seen.state, seen.reason);
-    } else {
-        const auto proof = world.verified.find(planned.spec.uuid);
-        const bool proven =
-            proof != world.verified.end() && proof->second == proof_of(wanted, checks);
-        const bool recorded = is_recorded(planned.spec, world);
-        planned.action = proven && recorded ? Action::keep : Action::verify;
-        planned.reason = !recorded ? "not recorded yet" : proven ? "as wanted" : "not verified yet";
-    }
-}
-
-void decide(PlannedVm& planned,
-            const Sightings& sightings,
-            const World& world,
-            const std::string& checks)
-{
-    const auto* host = find_host(world, planned.spec.host);
-    if (host == nullptr || !host->reachable) {
-        block(planned,
-              host == nullptr ? "no host \"" + planned.spec.host + "\" is known"
-                              : "host " + planned.spec.host + " cannot be reached: " + host->error);
-        return;
-    }
-    const auto seen = sightings.of_uuid(planned.spec.uuid);
-    if (seen.size() > 1) {
-        block(planned, "it is defined on more than one host: decide which copy is right first");
-        return;
-    }
-    if (!seen.empty() && seen.front().host->name != planned.spec.host) {
-        block(planned, "it is on host " + seen.front().host->name + ": migrate it first");
-        return;
-    }
-    if (seen.empty()) {
-        const auto recorded = world.recorded.find(planned.spec.uuid);
-        const auto* home =
-            recorded == world.recorded.end() ? nullptr : find_host(world, recorded->second.host);
-        if (home != nullptr && !home->reachable) {
-            block(planned,
-                  "it may still run on host " + home->name +
-                      ", which cannot be reached: " + home->error);
-            return;
-        }
-        const auto namesake = sightings.at(planned.spec.host, planned.spec.name);
-        if (namesake.vm != nullptr) {
-            block(planned,
-                  namesake.vm->release.empty()
-                      ? "the host has a VM of this name that is not ours"
-                      : "the host has a VM of this name of release " + namesake.vm->release);
-            return;
-        }
-        planned.action = Action::create;
-        planned.reason = "not there";
-        return;
-    }
-    compare(planned, *seen.front().vm, world, checks);
 }
 
 PlannedVm retirement(const Plan& plan, const VmSpec& spec, const std::string& image)
@@ -276,7 +172,7 @@ std::string digest_of(const World& world)
         for (const auto& disk : host.disks) {
             disks.push_back(disk.path);
         }
-        seen.push_back({host.name, host.reachable, vms, disks});
+        seen.push_back({host.name, host.reachable, host.fenced, vms, disks});
     }
     seen.push_back(world.verified);
     for (const auto& [uuid, vm] : world.recorded) {
@@ -435,6 +331,24 @@ Plan make_plan(const Release& release, const Resolved& resolved, const World& wo
     auto& chosen = cost_of(green) < cost_of(blue) ? green : blue;
     mark_replaced(chosen);
     return std::move(chosen);
+}
+
+void fence(World& world, const std::vector<std::string>& hosts)
+{
+    for (const auto& name : hosts) {
+        const auto host = std::ranges::find(world.hosts, name, &ObservedHost::name);
+        if (host == world.hosts.end()) {
+            throw Error(ErrorCode::not_found,
+                        "no host " + name + " is known",
+                        "`stemma host list` shows them");
+        }
+        if (host->reachable) {
+            throw Error(ErrorCode::conflict,
+                        "host " + name + " answers, so it is not fenced",
+                        "`stemma host drain " + name + "` moves its VMs elsewhere");
+        }
+        host->fenced = true;
+    }
 }
 
 std::vector<std::string> possible_names(const Release& release, const VmWanted& vm)

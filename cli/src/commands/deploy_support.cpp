@@ -104,12 +104,14 @@ look_again(Context& context, const deployer::Fleet& fleet, const std::string& re
     return world;
 }
 
-FleetView view_fleet(Context& context, const std::string& release)
+FleetView
+view_fleet(Context& context, const std::string& release, const std::vector<std::string>& fenced)
 {
     FleetView view;
     view.fleet = std::make_unique<deployer::Fleet>(
         host_entries(context), connect_patience, context.cancel());
     view.world = look_again(context, *view.fleet, release);
+    deployer::fence(view.world, fenced);
     return view;
 }
 

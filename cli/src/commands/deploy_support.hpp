@@ -32,7 +32,11 @@ struct FleetView {
     std::unique_ptr<deployer::Fleet> fleet;
     deployer::World world;
 };
-FleetView view_fleet(Context& context, const std::string& release);
+/// fenced  hosts of which a person says that they are down
+/// throws  not_found, conflict: a fenced host is unknown or answers
+FleetView view_fleet(Context& context,
+                     const std::string& release,
+                     const std::vector<std::string>& fenced = {});
 /// Looks again over the same connections.
 deployer::World
 look_again(Context& context, const deployer::Fleet& fleet, const std::string& release);

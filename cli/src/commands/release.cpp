@@ -38,7 +38,7 @@ int run_plan(Context& context, const Args& args)
 {
     const auto sources = sources_of(args);
     const auto release = deployer::load_release(sources);
-    const auto view = view_fleet(context, release.name);
+    const auto view = view_fleet(context, release.name, args.values("i-fenced"));
     const auto plan = deployer::make_plan(release, resolve(context, release), view.world);
     if (const auto out = args.value("out")) {
         write_saved_plan(*out, sources, plan);
@@ -57,13 +57,24 @@ std::optional<SavedPlan> saved_plan_of(const Args& args)
     return alone ? read_saved_plan(args.words().front()) : std::nullopt;
 }
 
+/// Whoever reads the log later has to know on whose word VMs were made elsewhere.
+void record_fenced(Context& context, const std::vector<std::string>& hosts)
+{
+    for (const auto& host : hosts) {
+        record(context,
+               "host.state",
+               {{"name", host}, {"state", "down"}, {"reason", "fenced, as --i-fenced says"}});
+    }
+}
+
 int run_apply(Context& context, const Args& args)
 {
     const auto saved = saved_plan_of(args);
     const auto release = deployer::load_release(saved ? saved->sources : sources_of(args));
     const auto locks = lock_release(context, release.name);
     refuse_paused(context, release.name);
-    const auto view = view_fleet(context, release.name);
+    const auto fenced = args.values("i-fenced");
+    const auto view = view_fleet(context, release.name, fenced);
     const auto resolved = resolve(context, release);
     const auto plan = deployer::make_plan(release, resolved, view.world);
     if (saved && to_json(saved->plan) != to_json(plan)) {
@@ -74,6 +85,7 @@ int run_apply(Context& context, const Args& args)
     const bool dry_run = args.has("dry-run");
     if (!dry_run) {
         keep_seeds(context, release);
+        record_fenced(context, fenced);
     }
     const int status =
         carry_out(context,
@@ -152,6 +164,12 @@ const Option set_option = {.name = "set",
                            .value = "NAME=VALUE",
                            .help = "another value for one of the file's variables",
                            .repeats = true};
+const Option fenced_option = {
+    .name = "i-fenced",
+    .value = "HOST",
+    .help = "HOST does not answer, and I made sure that nothing runs on it (its power is off, its "
+            "network is cut): its VMs are made elsewhere",
+    .repeats = true};
 const Option exitcode_option = {
     .name = "detailed-exitcode", .value = "", .help = "exit 3 when there is something to do"};
 const Option dry_run_option = {
@@ -176,6 +194,7 @@ std::vector<Command> release_commands()
          .options = {file_option,
                      set_option,
                      {.name = "out", .value = "PLAN", .help = "save the plan", .letter = 'o'},
+                     fenced_option,
                      exitcode_option},
          .examples = {{"stemma release plan release.yaml", "What would happen?"},
                       {"stemma release plan -f base.yaml -f prod.yaml",
@@ -192,11 +211,17 @@ std::vector<Command> release_commands()
              "and asked from inside whether it is what it should be. A bad VM stops the rollout "
              "and, unless the file says otherwise, everything goes back to what was applied "
              "before.\n\nEvery step is recorded. A run that was interrupted, at any point, is "
-             "completed by the same command. Applying again what is in force changes nothing.",
-         .options = {file_option, set_option, dry_run_option, exitcode_option, yes_option},
+             "completed by the same command. Applying again what is in force changes nothing.\n\nA "
+             "VM "
+             "whose host does not answer may still run there, and is made nowhere else before "
+             "--i-fenced says that it does not.",
+         .options =
+             {file_option, set_option, dry_run_option, fenced_option, exitcode_option, yes_option},
          .examples = {{"stemma release apply release.yaml", "Roll out."},
                       {"stemma release apply -f base.yaml -f prod.yaml --set count=8",
                        "With an overlay, and another value for a variable."},
+                      {"stemma release apply release.yaml --i-fenced rack2",
+                       "The host is dead: its VMs are made on others."},
                       {"stemma release apply release.yaml --dry-run", "Only look."}},
          .exits = "1 a VM is bad (and the release rolled back or stopped)",
          .run = run_apply},

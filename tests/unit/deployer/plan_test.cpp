@@ -228,6 +228,49 @@ TEST_CASE("nothing is planned onto a host that cannot be reached")
     CHECK(make_plan(release, images_named({"v1"}), world).is_blocked());
 }
 
+TEST_CASE("what was on a host that does not answer is made elsewhere on a person's word alone")
+{
+    auto release = release_with("v1", 2);
+    const auto first = deployed(release, "web-1", "a");
+    auto world = world_with({host_named("a"), host_named("b")});
+    know(world, first, "a");
+    world.hosts[0].reachable = false;
+    world.hosts[0].error = "no route";
+    auto plan = make_plan(release, images_named({"v1"}), world);
+    REQUIRE(plan.is_blocked());
+    CHECK(plan.vms[0].reason.find("cannot be reached: no route") != std::string::npos);
+    const auto before = plan.world_digest;
+
+    CHECK(support::error_of([&] { fence(world, {"c"}); })->code() == ErrorCode::not_found);
+    CHECK(support::error_of([&] { fence(world, {"b"}); })->code() == ErrorCode::conflict);
+    fence(world, {"a"});
+    plan = make_plan(release, images_named({"v1"}), world);
+    CHECK(summary(plan) == "web-1 create, web-2 create");
+    CHECK(plan.vms[0].spec.host == "b");
+    CHECK(plan.vms[0].reason.find("host a is fenced") != std::string::npos);
+    CHECK(plan.vms[1].reason == "not there");
+    CHECK(plan.world_digest != before);
+
+    release.vms[0].host = "a";
+    CHECK(make_plan(release, images_named({"v1"}), world).vms[0].reason.find("names another") !=
+          std::string::npos);
+}
+
+TEST_CASE("of two copies the one that the lineage does not know is said to be the old one")
+{
+    const auto release = release_with("v1", 1);
+    const auto vm = deployed(release, "web-1", "b");
+    auto world = world_with({host_named("a"), host_named("b")});
+    world.hosts[0].vms = {vm};
+    world.hosts[0].vms[0].state = "stopped";
+    world.hosts[1].vms = {vm};
+    know(world, vm, "b");
+    const auto plan = make_plan(release, images_named({"v1"}), world);
+    REQUIRE(plan.is_blocked());
+    CHECK(plan.vms[0].reason.find("a (stopped) and b (running)") != std::string::npos);
+    CHECK(plan.vms[0].reason.find("vm retire web-1 --old-copy-on a") != std::string::npos);
+}
+
 TEST_CASE("a VM that two hosts define is touched by nobody")
 {
     const auto release = release_with("v1", 1);

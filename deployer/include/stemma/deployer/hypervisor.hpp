@@ -40,6 +40,7 @@ struct ObservedHost {
     bool reachable = false;
     std::string error;    ///< why not
     bool drained = false; ///< in maintenance: nothing new goes there
+    bool fenced = false;  ///< cannot be reached, and a person says that nothing runs there
     std::string accel;    ///< what its guests run on: kvm, qemu, test
     std::uint64_t memory_mib = 0;
     std::vector<ObservedVm> vms;

@@ -90,6 +90,10 @@ std::vector<std::string> possible_names(const Release& release, const VmWanted& 
 /// would change: the new ones stand beside the old ones until all are proven.
 Plan make_plan(const Release& release, const Resolved& resolved, const World& world);
 
+/// A person's word that these hosts are down for good: what was on them may run elsewhere.
+/// throws  not_found: no such host; conflict: it answers
+void fence(World& world, const std::vector<std::string>& hosts);
+
 /// The same toward specs that were applied before; what `release rollback` uses.
 Plan make_plan_to(const Release& release, const std::vector<VmSpec>& specs, const World& world);
 
