@@ -453,6 +453,22 @@ class VersionControl(BuildCase):
         self.git("clone", "-q", "--depth", "1", "file://" + self.work, shallow)
         self.assertEqual(self.build("gcc -c a.c", cwd=shallow).file("a.c")["state"], "clean")
 
+    def test_tools_that_a_version_manager_keeps_in_a_repository(self):
+        tools = os.path.join(self.folder, "tools")
+        os.makedirs(os.path.join(tools, "versions/bin"))
+        for path, text in ((".gitignore", "/versions\n"), ("shim", "#!/bin/sh\nexec real\n"),
+                           ("versions/bin/real", "#!/bin/sh\necho 'int a;' >a.c\n")):
+            with open(os.path.join(tools, path), "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(file.name, 0o755)
+        self.commit_all(cwd=tools)
+        self.write("README", "\n")
+        self.commit_all()
+        self.environment["PATH"] += f":{tools}:{tools}/versions/bin"
+        manifest = self.build("shim && gcc -c a.c")
+        self.assertEqual(manifest.file(os.path.join(tools, "versions/bin/real"))["state"], "system")
+        self.assertEqual(manifest.file("shim")["state"], "clean")
+
     def test_no_git_at_all(self):
         self.write("a.c", "int a;\n")
         manifest = self.build("gcc -c a.c")

@@ -1,11 +1,13 @@
 #include "sources.hpp"
 
 #include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
 #include "stemma/hooks/session.hpp"
 
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace stemma::hooks {
 
@@ -21,6 +23,17 @@ bool is_below(const std::string& path, const std::string& root)
 {
     return root == "/" || (path.size() > root.size() && path.compare(0, root.size(), root) == 0 &&
                            path[root.size()] == '/');
+}
+
+/// Tools that a version manager keeps in a repository of its own (pyenv, nvm, asdf, Homebrew):
+/// programs are found there by PATH.
+bool is_searched_for_programs(const std::string& root)
+{
+    const char* path = std::getenv("PATH"); // NOLINT(concurrency-mt-unsafe): nobody writes it
+    const auto folders = split(path == nullptr ? "" : path, ':');
+    return std::ranges::any_of(folders, [&](std::string_view folder) {
+        return folder == root || is_below(std::string(folder), root);
+    });
 }
 
 std::string last_part(const std::string& path)
@@ -61,6 +74,7 @@ const Sources::Known* Sources::repository_of(const std::string& path)
             known = std::make_unique<Known>();
             known->root = repository->root();
             known->name = repository->name();
+            known->has_tools = is_searched_for_programs(known->root);
             known->repository = std::move(repository);
         }
         return by_folder_[folder] = known.get();
@@ -149,7 +163,13 @@ model::File Sources::describe(const SeenFile& seen, bool written)
     const auto* known = is_system_path(seen.path) && !written ? nullptr : repository_of(seen.path);
     if (known != nullptr && is_below(seen.path, known->root)) {
         file = in_repository(*known, seen, written);
-    } else {
+    }
+    // An installed tool that is not the build's own; a script that is tracked beside it is a
+    // source.
+    const bool is_tool = known != nullptr && known != own_ && known->has_tools && !written &&
+                         file.state == model::FileState::untracked;
+    if (file.path.empty() || is_tool) {
+        file = {};
         file.path = seen.path;
         file.state = written ? model::FileState::generated : model::FileState::system;
         if (own_ == nullptr && root_ != "/" && is_below(seen.path, root_)) {

@@ -40,6 +40,7 @@ private:
         std::string root;
         std::string name;
         std::optional<git::Repository> repository;
+        bool has_tools = false; ///< PATH leads into it
     };
     const Known* repository_of(const std::string& path);
     model::File in_repository(const Known& known, const SeenFile& seen, bool written) const;
