@@ -106,7 +106,10 @@ void add_trees(Context& context,
             if (error.code() == ErrorCode::interrupted) {
                 throw;
             }
-            gaps.push_back({path.string(), error.one_line()});
+            const auto reason = error.one_line();
+            const auto named = path.string() + ": ";
+            gaps.push_back(
+                {path.string(), reason.starts_with(named) ? reason.substr(named.size()) : reason});
         }
         activity.advance();
     }

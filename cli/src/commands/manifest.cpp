@@ -19,11 +19,24 @@ constexpr std::uint64_t largest_manifest = std::uint64_t{2} << 30U;
 /// A manifest file, or a build of the store by run id or project name.
 model::Manifest load(Context& context, const std::string& name)
 {
-    if (fs::is_regular_file(name)) {
-        return model::parse_manifest(read_file(name, largest_manifest), name);
+    std::string text = fs::is_regular_file(name) ? read_file(name, largest_manifest) : "";
+    if (trim(text).starts_with('{')) {
+        return model::parse_manifest(text, name);
     }
-    if (auto found = context.store().find_manifest(name)) {
-        return *std::move(found);
+    try {
+        // Also beside a file of the same name: a build is often called as what it makes.
+        if (auto found = context.store().find_manifest(name)) {
+            return *std::move(found);
+        }
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found || text.empty()) {
+            throw;
+        }
+    }
+    if (!text.empty()) {
+        throw Error(ErrorCode::corrupt,
+                    fmt::format("{} is no manifest: it does not begin as one", printable(name)),
+                    "`stemma what artifact:NAME` tells what is in a program");
     }
     throw Error(ErrorCode::not_found,
                 fmt::format("no manifest file and no build is called '{}'", printable(name)),
