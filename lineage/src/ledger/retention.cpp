@@ -257,7 +257,7 @@ Pruned prune(Store& store, const Retention& retention)
         const auto position = impl.last_seq();
         const auto needed = Keeper(store).needed();
         const auto seqs = dispensable(impl.db, needed, retention);
-        const auto pruned = count(impl.db, seqs);
+        auto pruned = count(impl.db, seqs);
         if (seqs.empty() || !retention.really) {
             return pruned;
         }

@@ -13,7 +13,8 @@ void invert(std::size_t files,
             std::pair<std::vector<std::uint32_t>&, std::vector<std::uint32_t>&> out,
             VisitFiles visit_files)
 {
-    auto& [starts, found] = out;
+    auto& starts = out.first; // no structured binding: clang 14 captures none in a lambda
+    auto& found = out.second;
     starts.assign(files + 1, 0);
     for (const auto& step : steps) {
         visit_files(step, [&](model::FileIndex file) { ++starts[file + 1]; });

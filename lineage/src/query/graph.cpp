@@ -22,16 +22,16 @@ Graph::Graph(Store::Impl& store, const View& view)
 {
 }
 
-void Graph::note(std::string what, std::string reason)
+void Graph::note(const std::string& what, const std::string& reason)
 {
     gaps_.emplace(std::pair(what, reason), Gap{what, reason});
 }
 
-const BuildRow* Graph::meet(std::int64_t id)
+const BuildRow* Graph::meet(std::int64_t build)
 {
-    const auto* found = builds_.row(id);
+    const auto* found = builds_.row(build);
     if (found != nullptr && found->dirty != 0) {
-        dirty_.insert(id);
+        dirty_.insert(build);
     }
     if (found != nullptr && found->holes != 0) {
         note(fmt::format("build {} of {}", found->run, found->name),

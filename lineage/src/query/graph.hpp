@@ -106,7 +106,7 @@ public:
     void note_unobserved(const BuildRow& build, model::FileIndex file);
 
     /// Adds a gap, once.
-    void note(std::string what, std::string reason);
+    void note(const std::string& what, const std::string& reason);
     [[nodiscard]] const std::map<std::pair<std::string, std::string>, Gap>& gaps() const noexcept
     {
         return gaps_;
@@ -124,7 +124,7 @@ private:
     void to_package(Node node, const Visit& visit);
     void to_image(Node node, const Visit& visit);
 
-    void steps_that_use(const Build& build, model::FileIndex file, Link link, const Visit& visit);
+    void steps_that_use(const Build& reader, model::FileIndex file, Link link, const Visit& visit);
     std::vector<Use> uses_of_content(std::int64_t content);
     std::vector<Use> uses_in(std::int64_t build, std::int64_t content);
     std::vector<Output> outputs_in(std::int64_t build, std::int64_t content);

@@ -104,6 +104,7 @@ std::vector<std::uint64_t> Query::history(const Nodes& nodes)
     }
     std::sort(sorted.begin(), sorted.end());
     std::vector<std::uint64_t> found;
+    found.reserve(sorted.size());
     for (const auto& [at, seq] : sorted) {
         found.push_back(static_cast<std::uint64_t>(seq));
     }

@@ -282,18 +282,15 @@ std::optional<std::int64_t> Images::only_file_of(const PackageRow& listed)
     return found;
 }
 
-std::vector<Contained> Images::packages_in(std::int64_t image)
+Images::Installed Images::installed_in(std::int64_t image)
 {
-    // From the image up: the first word about a slot counts. Above the first listed image only
-    // what it lists can still be there.
-    std::map<Slot, std::pair<std::int64_t, std::int64_t>> installed; // package, image
+    // From the image up: the first word about a slot counts.
+    Installed all;
     std::set<Slot> decided;
-    std::set<Slot> newer; // decided below the listing, so that the listing does not count
-    std::optional<std::int64_t> listed;
     std::unordered_set<std::int64_t> seen;
     for (std::optional<std::int64_t> at = image; at && seen.insert(*at).second; at = parent(*at)) {
-        if (!listed && row(*at).listed) {
-            listed = at;
+        if (!all.listed && row(*at).listed) {
+            all.listed = at;
         }
         for (const auto& [package, in] : changes(*at)) {
             const auto where = slot(package);
@@ -301,17 +298,25 @@ std::vector<Contained> Images::packages_in(std::int64_t image)
                 continue;
             }
             if (in) {
-                installed[where] = {package, *at};
+                all.files[where] = {package, *at};
             }
-            if (!listed) {
-                newer.insert(where);
+            if (!all.listed) {
+                all.newer.insert(where);
             }
         }
     }
+    return all;
+}
+
+std::vector<Contained> Images::packages_in(std::int64_t image)
+{
+    const auto installed = installed_in(image);
+    const auto& [files, newer, listed] = installed;
     std::vector<Contained> out;
     std::set<std::int64_t> explained; // rows of the listing that an installed file is
     const auto names = listed ? listing(*listed) : std::set<std::int64_t>();
-    for (const auto& [where, found] : installed) {
+    for (const auto& [where, found] : files) {
+        // Above the listed image only what it lists can still be there.
         if (newer.count(where) == 0 && listed) {
             const auto row = listed_row(package(found.first));
             if (!row || names.count(*row) == 0) {

@@ -58,7 +58,7 @@ public:
         std::string basis;
     };
     /// Images that hold the package, each after the one that it has it from.
-    std::vector<Holder> holders_of_package(std::int64_t package);
+    std::vector<Holder> holders_of_package(std::int64_t id);
     /// Images that hold this content as a file that was put there.
     std::vector<Holder> holders_of_content(std::int64_t content);
 
@@ -86,6 +86,13 @@ private:
         bool in = false;
     };
 
+    /// Packages that were installed as files, by an image or what it is made of.
+    struct Installed {
+        std::map<Slot, std::pair<std::int64_t, std::int64_t>> files; ///< package, image
+        std::set<Slot> newer; ///< decided below the listing: the listing does not count for them
+        std::optional<std::int64_t> listed; ///< the nearest image whose package database was read
+    };
+
     const Row& row(std::int64_t image);
     const Changes& changes(std::int64_t image);
     /// What was listed in an image as a difference to its base.
@@ -100,11 +107,12 @@ private:
     void read_all_changes(std::string_view sql, std::unordered_map<std::int64_t, Changes>& into);
     std::set<std::int64_t> listing(std::int64_t image);
     bool lists(std::int64_t image, std::int64_t listed_package);
-    Slot slot(std::int64_t package);
+    Slot slot(std::int64_t id);
     /// The row of a package database's entry with the same name, version and architecture.
     std::optional<std::int64_t> listed_row(const PackageRow& package);
     /// The only recorded package that such an entry can be; nullopt: none, or several.
     std::optional<std::int64_t> only_file_of(const PackageRow& listed);
+    Installed installed_in(std::int64_t image);
     bool keeps(std::int64_t image, std::int64_t package, std::optional<std::int64_t> listed);
     void add_holders_by_listing(std::int64_t listed,
                                 const std::string& basis,

@@ -18,7 +18,7 @@ inline constexpr std::size_t shortest_prefix = 8;
 bool is_pattern(std::string_view text);
 bool is_hex(std::string_view text);
 /// The smallest text above every text that begins with `prefix`.
-std::string after(std::string prefix);
+std::string after(const std::string& prefix);
 /// First and last digest of a hexadecimal prefix, as bytes.
 std::pair<std::string, std::string> digest_range(const std::string& low);
 /// not_found, for the caller to throw.
@@ -55,6 +55,7 @@ private:
                       const std::vector<std::int64_t>& builds);
     void add_version(std::int64_t version, Nodes& nodes);
     Nodes outputs(const std::vector<std::int64_t>& builds);
+    Nodes sources(const std::vector<std::int64_t>& builds);
     Nodes versions(sqlite::Statement& rows);
     Nodes rows_of(Kind kind, std::string_view name, std::string_view exact, std::string_view all);
     std::optional<std::string> nearest_path(const std::string& path);

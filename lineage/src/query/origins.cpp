@@ -190,17 +190,17 @@ std::vector<Graph::Origin> Graph::input_nodes(const Use& use)
     return nodes;
 }
 
-std::vector<Graph::Origin> Graph::origins_in(std::int64_t id, std::int64_t content)
+std::vector<Graph::Origin> Graph::origins_in(std::int64_t build, std::int64_t content)
 {
     std::vector<Origin> origins;
-    for (const auto& output : outputs_in(id, content)) {
+    for (const auto& output : outputs_in(build, content)) {
         origins.push_back({output.node(), ""});
     }
     if (!origins.empty()) {
         return origins;
     }
-    meet(id);
-    for (const auto& use : uses_in(id, content)) {
+    meet(build);
+    for (const auto& use : uses_in(build, content)) {
         const auto nodes = input_nodes(use);
         origins.insert(origins.end(), nodes.begin(), nodes.end());
     }

@@ -121,6 +121,7 @@ std::vector<Head> Finder::heads_set(std::string_view kind, const std::string& na
     }
     rows.reset();
     std::vector<Head> heads;
+    heads.reserve(newest.size());
     for (auto& [channel, head] : newest) {
         heads.push_back(std::move(head));
     }

@@ -18,7 +18,7 @@ bool is_hex(std::string_view text)
     return std::all_of(text.begin(), text.end(), [](char digit) { return hex_value(digit) >= 0; });
 }
 
-std::string after(std::string prefix)
+std::string after(const std::string& prefix)
 {
     return prefix + "\xff";
 }

@@ -192,6 +192,21 @@ Nodes NodeFinder::outputs(const std::vector<std::int64_t>& builds)
     return nodes;
 }
 
+Nodes NodeFinder::sources(const std::vector<std::int64_t>& builds)
+{
+    Nodes nodes;
+    for (const auto id : builds) {
+        const auto files = query_.graph.builds().files(id);
+        for (model::FileIndex file = 0; files && file < files->size(); ++file) {
+            if (!files->roles[file].made()) {
+                nodes.insert({Kind::source, files->versions[file]});
+                query_.seen_in[files->versions[file]] = id;
+            }
+        }
+    }
+    return nodes;
+}
+
 Nodes NodeFinder::commit()
 {
     const auto dots = value_.find("..");
@@ -207,21 +222,8 @@ Nodes NodeFinder::commit()
         return outputs(known(value_));
     }
     // What changed from A to B: files of B's builds that A's did not have with this content.
-    const auto sources_of = [&](const std::string& revision) {
-        Nodes nodes;
-        for (const auto id : known(revision)) {
-            const auto files = query_.graph.builds().files(id);
-            for (model::FileIndex file = 0; files && file < files->size(); ++file) {
-                if (!files->roles[file].made()) {
-                    nodes.insert({Kind::source, files->versions[file]});
-                    query_.seen_in[files->versions[file]] = id;
-                }
-            }
-        }
-        return nodes;
-    };
-    const auto before = sources_of(value_.substr(0, dots));
-    auto after_nodes = sources_of(value_.substr(dots + 2));
+    const auto before = sources(known(value_.substr(0, dots)));
+    auto after_nodes = sources(known(value_.substr(dots + 2)));
     for (const auto node : before) {
         after_nodes.erase(node);
     }

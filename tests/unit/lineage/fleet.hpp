@@ -18,7 +18,7 @@ struct SourceKey {
     std::string repo;
     std::string path;
     std::string sha256;
-    auto operator<=>(const SourceKey&) const = default;
+    auto operator<=>(const SourceKey&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 /// What one file of a build is made of, by name; sources have no inputs.

@@ -62,7 +62,7 @@ struct Feature {
 
     /// "kind:identity:attribute"; without the identity where that is empty.
     [[nodiscard]] std::string name() const;
-    auto operator<=>(const Feature&) const = default;
+    auto operator<=>(const Feature&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 enum class Status {

@@ -16,7 +16,7 @@ namespace stemma {
 struct Digest {
     std::array<std::uint8_t, 32> bytes{};
 
-    auto operator<=>(const Digest&) const = default;
+    auto operator<=>(const Digest&) const = default; // NOLINT(modernize-use-nullptr): its own 0
     /// 64 lower-case hexadecimal digits.
     [[nodiscard]] std::string hex() const;
     /// Reads 64 hexadecimal digits, with or without a "sha256:" before them; nullopt when it is

@@ -28,7 +28,7 @@ struct Node {
     Kind kind = Kind::source;
     std::int64_t id = 0;
     // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees a 0 in what the default writes
-    auto operator<=>(const Node&) const = default;
+    auto operator<=>(const Node&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 using Nodes = std::set<Node>;
 

@@ -51,7 +51,7 @@ struct File {
     std::optional<std::string> index_blob; ///< where git's filters make it another one
     std::optional<std::string> package;    ///< purl of the distribution package that owns it
 
-    auto operator<=>(const File&) const = default;
+    auto operator<=>(const File&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 enum class StepKind { compile, link, archive, generate, copy, install, pack, other };
@@ -91,7 +91,7 @@ struct Hole {
     std::int64_t pid = 0; ///< 0 when no process is known
     std::string program;
     std::string reason;
-    auto operator<=>(const Hole&) const = default;
+    auto operator<=>(const Hole&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 struct Build {
