@@ -100,6 +100,10 @@ void add_rules(const Filter& filter)
     for (const int call : refused) {
         failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), call, 0);
     }
+    if (sanitized) {
+        // The undefined-behaviour sanitizer asks through a pipe whether memory can be read.
+        failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(pipe2), 0);
+    }
     // Memory yes, code no.
     for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
         failed |= ::seccomp_rule_add(

@@ -100,6 +100,11 @@ public:
                            ? nullptr
                            : ::ntfs_device_mount(device, NTFS_MNT_RDONLY | NTFS_MNT_FORENSIC));
         if (mounted_ == nullptr) {
+            const int why = errno;
+            if (device != nullptr) {
+                ::ntfs_device_free(device); // a mounted volume frees its own
+            }
+            errno = why;
             fail("open the NTFS");
         }
     }
