@@ -27,7 +27,8 @@ struct Reach {
     struct Crossing {
         model::FileIndex file = 0;
         std::int64_t content = 0;
-        auto operator<=>(const Crossing&) const = default; // NOLINT(modernize-use-nullptr): its own 0
+        auto
+        operator<=>(const Crossing&) const = default; // NOLINT(modernize-use-nullptr): its own 0
     };
     std::vector<Crossing> outlets; ///< ascending
     std::vector<Crossing> inlets;  ///< ascending

@@ -75,6 +75,7 @@ private:
         e2_blkcnt_t data_below; ///< data blocks with a smaller logical number count too
     };
 
+    // NOLINTNEXTLINE(readability-function-size): libext2fs calls it with six
     static int take_block(ext2_filsys /*fs*/,
                           blk64_t* block,
                           e2_blkcnt_t logical,
@@ -185,8 +186,8 @@ std::string checker()
     if (auto found = find_program("e2fsck")) {
         return *found;
     }
-    for (const std::string path : {"/usr/sbin/e2fsck", "/sbin/e2fsck"}) {
-        if (::access(path.c_str(), X_OK) == 0) {
+    for (const char* path : {"/usr/sbin/e2fsck", "/sbin/e2fsck"}) {
+        if (::access(path, X_OK) == 0) {
             return path;
         }
     }

@@ -65,6 +65,7 @@ struct BlockSink {
     std::exception_ptr failure = nullptr;
 };
 
+// NOLINTNEXTLINE(readability-function-size): libext2fs calls it with six
 int take_block(ext2_filsys /*fs*/,
                blk64_t* block,
                e2_blkcnt_t logical,
@@ -95,7 +96,7 @@ bool is_end(errcode_t code) noexcept
 /// Gives content piece by piece; false when the sink has had enough.
 class PieceGiver {
 public:
-    PieceGiver(const std::function<bool(std::string_view)>& sink) : sink_(sink) {}
+    explicit PieceGiver(const std::function<bool(std::string_view)>& sink) : sink_(sink) {}
     bool zeros(std::uint64_t count)
     {
         if (count > 0 && zeros_.empty()) {

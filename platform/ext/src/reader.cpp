@@ -75,7 +75,8 @@ std::vector<FolderEntry> SessionTree::list(const std::string& path)
     for (const auto& [name, entry] : session_->directory(number, path)) {
         NodeKind kind = kind_of_entry(entry.type);
         if (entry.type == EXT2_FT_UNKNOWN) {
-            kind = kind_of(session_->read_inode(entry.inode, path + "/" + name).i_mode);
+            kind =
+                kind_of(session_->read_inode(entry.inode, fmt::format("{}/{}", path, name)).i_mode);
         }
         entries.push_back({.name = name, .kind = kind});
     }

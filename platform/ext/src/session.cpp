@@ -24,6 +24,7 @@ struct EntrySink {
     bool failed = false;
 };
 
+// NOLINTNEXTLINE(readability-function-size): libext2fs calls it with seven
 int take_entry(ext2_ino_t /*dir*/,
                int /*entry*/,
                ext2_dir_entry* entry,

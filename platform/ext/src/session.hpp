@@ -34,6 +34,7 @@ struct Run {
 };
 
 /// Owns an ext2_filsys; every libext2fs error becomes an Error that names what was being done.
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): nothing derives from it
 class Session final : private volume::WalkedTree {
 public:
     Session(volume::Volume& volume, int flags);

@@ -72,6 +72,7 @@ public:
         --left_;
         ++count_;
         std::vector<std::uint16_t> part;
+        part.reserve(long_places.size());
         for (const std::size_t at : long_places) {
             part.push_back(le16(data, at));
         }

@@ -24,9 +24,9 @@
 ///      "steps":[{"argv":[…],"cwd","exit","inputs":[file…],"kind","outputs":[file…],
 ///                "target","tool"}…]}
 ///
-/// `files` is the dictionary, sorted by (repo, path, sha256); steps, artifacts refer to it by index.
-/// Steps are sorted by their first output, then argv. Everything that differs between two equal
-/// builds (time, machine, build id) is in "run" alone. Measured: about 90 bytes per file and
+/// `files` is the dictionary, sorted by (repo, path, sha256); steps, artifacts refer to it by
+/// index. Steps are sorted by their first output, then argv. Everything that differs between two
+/// equal builds (time, machine, build id) is in "run" alone. Measured: about 90 bytes per file and
 /// 40 + 3 per input per step. A torn file is not valid JSON and is refused whole.
 namespace stemma::model {
 
@@ -47,7 +47,7 @@ struct File {
     Digest sha256;          ///< of the raw bytes
     std::uint64_t size = 0; ///< bytes
     FileState state = FileState::system;
-    std::optional<std::string> blob;       ///< git blob id of the raw bytes, for files in a repository
+    std::optional<std::string> blob; ///< git blob id of the raw bytes, for files in a repository
     std::optional<std::string> index_blob; ///< where git's filters make it another one
     std::optional<std::string> package;    ///< purl of the distribution package that owns it
 
@@ -63,13 +63,13 @@ using FileIndex = std::uint32_t;
 /// One run of a tool.
 struct Step {
     StepKind kind = StepKind::other;
-    std::optional<FileIndex> tool;   ///< the program itself, by content
-    std::vector<std::string> argv;   ///< as it was run; bytes
-    std::string cwd;                 ///< relative to the repository's root when inside it
+    std::optional<FileIndex> tool; ///< the program itself, by content
+    std::vector<std::string> argv; ///< as it was run; bytes
+    std::string cwd;               ///< relative to the repository's root when inside it
     int exit = 0;
-    std::string target;              ///< the build system's name for it; may be empty
-    std::vector<FileIndex> inputs;   ///< ascending, without the tool
-    std::vector<FileIndex> outputs;  ///< ascending
+    std::string target;             ///< the build system's name for it; may be empty
+    std::vector<FileIndex> inputs;  ///< ascending, without the tool
+    std::vector<FileIndex> outputs; ///< ascending
 };
 
 enum class ArtifactKind { object, archive, shared_library, executable, package, generated, other };
