@@ -81,6 +81,14 @@ public:
         return list;
     }
 
+    Digest digest()
+    {
+        Digest digest;
+        const auto bytes = take(digest.bytes.size());
+        std::memcpy(digest.bytes.data(), bytes.data(), bytes.size());
+        return digest;
+    }
+
     VersionId id()
     {
         const auto value = number();
@@ -129,6 +137,24 @@ Image read_image(Reader& in)
     return image;
 }
 
+Extraction read_extraction(Reader& in)
+{
+    Extraction extraction;
+    extraction.archive = in.id();
+    extraction.thin = in.number() != 0;
+    extraction.members.resize(in.count());
+    std::uint64_t number = 0;
+    for (auto& member : extraction.members) {
+        number += in.number();
+        if (number > 0xffffffffU) {
+            throw Unreadable{};
+        }
+        member = static_cast<std::uint32_t>(number);
+    }
+    extraction.doubt = in.text();
+    return extraction;
+}
+
 ProcessRecord read_process(Reader& in)
 {
     ProcessRecord record;
@@ -157,6 +183,12 @@ ProcessRecord read_process(Reader& in)
         access.id = in.id();
         access.bits = static_cast<unsigned>(in.number());
     }
+    if (!in.empty()) {
+        const auto extractions = in.count();
+        for (std::size_t i = 0; i < extractions; ++i) {
+            record.extractions.push_back(read_extraction(in));
+        }
+    }
     return record;
 }
 
@@ -165,12 +197,19 @@ Content read_content(Reader& in)
     Content content;
     content.id = in.id();
     content.raced = in.number() != 0;
-    const auto digest = in.take(content.ids.sha256.bytes.size());
-    std::memcpy(content.ids.sha256.bytes.data(), digest.data(), digest.size());
+    content.ids.sha256 = in.digest();
     content.ids.blob = in.text();
     content.ids.size = in.number();
     content.kind = in.byte();
     content.build_id = in.text();
+    if (!in.empty()) {
+        content.members.resize(in.count());
+        for (auto& member : content.members) {
+            member.name = in.text();
+            member.size = in.number();
+            member.sha256 = in.digest();
+        }
+    }
     return content;
 }
 

@@ -42,6 +42,11 @@ void put_text(std::string& out, std::string_view text)
     out += text;
 }
 
+void put_digest(std::string& out, const Digest& digest)
+{
+    out.append(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size());
+}
+
 void put_texts(std::string& out, const std::vector<std::string>& texts)
 {
     put(out, texts.size());
@@ -58,6 +63,19 @@ void put_image(std::string& out, const Image& image)
     put(out, image.pipe_in);
     put(out, image.pipe_out);
     put(out, image.of_child ? 1 : 0);
+}
+
+void put_extraction(std::string& out, const Extraction& extraction)
+{
+    put(out, extraction.archive);
+    put(out, extraction.thin ? 1 : 0);
+    put(out, extraction.members.size());
+    std::uint32_t before = 0;
+    for (const auto member : extraction.members) {
+        put(out, member - before);
+        before = member;
+    }
+    put_text(out, extraction.doubt);
 }
 
 } // namespace
@@ -162,12 +180,17 @@ void JournalWriter::add(const Content& content)
     auto body = start('C');
     put(body, content.id);
     put(body, content.raced ? 1 : 0);
-    body.append(reinterpret_cast<const char*>(content.ids.sha256.bytes.data()),
-                content.ids.sha256.bytes.size());
+    put_digest(body, content.ids.sha256);
     put_text(body, content.ids.blob);
     put(body, content.ids.size);
     body.push_back(content.kind);
     put_text(body, content.build_id);
+    put(body, content.members.size());
+    for (const auto& member : content.members) {
+        put_text(body, member.name);
+        put(body, member.size);
+        put_digest(body, member.sha256);
+    }
     frame(body);
 }
 
@@ -198,6 +221,10 @@ void JournalWriter::add(const ProcessRecord& record)
     for (const auto& access : record.accesses) {
         put(body, access.id);
         put(body, access.bits);
+    }
+    put(body, record.extractions.size());
+    for (const auto& extraction : record.extractions) {
+        put_extraction(body, extraction);
     }
     frame(body);
 }

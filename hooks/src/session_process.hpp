@@ -41,8 +41,19 @@ struct Session::Process {
     std::map<std::string, Write> writes;
     std::map<std::string, VersionId> made;            ///< outputs that were there at the end
     std::map<std::uint64_t, Part> parts;              ///< by the serial of who did it
+    std::set<std::uint64_t> links;                    ///< parts that were a linker's, and are known
     std::map<std::string, std::uint64_t> last_writer; ///< gcc uses a temporary name again and again
     std::vector<pid_t> threads;
+
+    /// An archive that more than a linker read counts whole.
+    void settle_extractions();
+
+    /// True when it began to write a file, and `now` is not what was there before.
+    [[nodiscard]] bool wrote(const std::string& path, Stamp now) const
+    {
+        const auto write = writes.find(path);
+        return write != writes.end() && write->second.before != now;
+    }
 
     Part& part_of(const Process& process) { return parts[process.record.serial]; }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "archive_file.hpp"
 #include "process_info.hpp"
 #include "session_process.hpp"
 
@@ -39,6 +40,10 @@ void Session::record_content(VersionId id, const Located& file, bool written)
     constexpr std::int64_t large = 1 << 20;
     const bool with_blob = !written || file.info.st_size < large;
     auto read = fd && unchanged() ? content_of(fd.get(), with_blob) : std::nullopt;
+    if (read && read->kind == 'a') {
+        read->members = hash_members({fd.get(), 0, read->ids.size});
+        archives_[file.path] = id;
+    }
     if (read && unchanged()) {
         content = std::move(*read);
     } else {
@@ -51,6 +56,10 @@ void Session::record_content(VersionId id, const Located& file, bool written)
 void Session::settle_writes(Process& process)
 {
     for (const auto& [path, write] : process.writes) {
+        if (const auto found = writing_.find(path);
+            found != writing_.end() && found->second.lock().get() == &process) {
+            writing_.erase(found);
+        }
         Located file;
         file.path = path;
         if (::stat(path.c_str(), &file.info) != 0 || !S_ISREG(file.info.st_mode) ||
@@ -104,10 +113,12 @@ void Session::end(Process& process, int code)
     process.ended = true;
     process.record.ended = monotonic_now();
     process.record.exit = code;
+    settle_link(process, code);
     if (process.owner && !process.owner->ended) {
         return; // what it did is the tool's
     }
     settle_writes(process);
+    process.settle_extractions();
     if (process.accesses.empty() && !process.has_children && process.record.images.empty()) {
         return;
     }

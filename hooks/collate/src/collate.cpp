@@ -16,6 +16,7 @@
 #include <set>
 #include <utility>
 
+#include "members.hpp"
 #include "recorded.hpp"
 #include "sources.hpp"
 #include "steps.hpp"
@@ -83,7 +84,11 @@ public:
     Manifest make()
     {
         look_again();
-        drafts_ = keep_what_matters(make_steps(recorded_), recorded_, is_current_);
+        auto steps = make_steps(recorded_);
+        settle_members(steps, recorded_);
+        is_current_.resize(recorded_.files.size(), false);
+        numbers_.resize(recorded_.files.size());
+        drafts_ = keep_what_matters(std::move(steps), recorded_, is_current_);
         find_written();
         choose_root();
         add_steps();
@@ -244,6 +249,14 @@ private:
             step.target = std::move(draft.target);
             step.inputs = files_of(draft.inputs);
             step.outputs = files_of(draft.outputs);
+            for (auto& [archive, reason] : draft.unsettled) {
+                if (const auto file = file_of(archive)) {
+                    step.unsettled.push_back({*file, std::move(reason)});
+                }
+            }
+            if (draft.copies_member) {
+                member_steps_.push_back(static_cast<std::uint32_t>(manifest_.steps.size()));
+            }
             std::set<model::FileIndex> current;
             for (const auto output : draft.outputs) {
                 const auto file = file_of(output);
@@ -336,6 +349,7 @@ private:
             return;
         }
         const auto count = static_cast<model::FileIndex>(manifest_.files.size());
+        find_objects_of_members();
         for (model::FileIndex i = 0; i < count; ++i) {
             if (manifest_.files[i].state != FileState::untracked || made_.count(i) != 0 ||
                 written_contents_.count(manifest_.files[i].sha256) != 0) {
@@ -346,6 +360,39 @@ private:
                     made_[i] = *step;
                     manifest_.files[i].state = FileState::generated;
                 }
+            }
+        }
+    }
+
+    /// Members that were copied out of an archive of an earlier build: they come from the object
+    /// that it archived, and not from all that is in the archive.
+    void find_objects_of_members()
+    {
+        std::set<model::FileIndex> made_here;
+        for (const auto& step : manifest_.steps) {
+            made_here.insert(step.outputs.begin(), step.outputs.end());
+        }
+        for (const auto number : member_steps_) {
+            const auto& step = manifest_.steps[number];
+            if (step.inputs.empty() || step.outputs.empty()) {
+                continue; // the archive's content is not known: that is a hole already
+            }
+            const auto archive = manifest_.steps[number].inputs.front();
+            const auto state = manifest_.files[archive].state;
+            if (made_here.count(archive) != 0 || state == FileState::clean ||
+                state == FileState::dirty) {
+                continue;
+            }
+            const auto content = manifest_.files[manifest_.steps[number].outputs.front()].sha256;
+            const auto earlier = options_.history(content);
+            const auto maker = earlier ? import_maker(*earlier, content) : std::nullopt;
+            const auto made =
+                maker ? manifest_.steps[*maker].outputs : std::vector<model::FileIndex>();
+            const auto object = std::find_if(made.begin(), made.end(), [&](auto output) {
+                return manifest_.files[output].sha256 == content;
+            });
+            if (object != made.end() && *object != manifest_.steps[number].outputs.front()) {
+                manifest_.steps[number].inputs = {*object};
             }
         }
     }
@@ -517,6 +564,7 @@ private:
     std::vector<SeenIndex> seen_of_; ///< manifest's number → seen file
     std::map<model::FileIndex, std::uint32_t> made_;
     std::map<Digest, std::uint32_t> imported_; ///< steps of earlier builds
+    std::vector<std::uint32_t> member_steps_;  ///< steps that copy a member of an archive
     SystemCache cache_;
 };
 

@@ -4,6 +4,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/hooks/content.hpp"
+#include "stemma/model/members.hpp"
 
 #include <sys/stat.h>
 
@@ -96,6 +97,17 @@ std::string package_summary(const std::map<std::string, std::size_t>& packages)
     return fmt::format("{} system files: {}", files, list);
 }
 
+std::string doubt_about(const model::Step& step, FileIndex input)
+{
+    const auto found = std::find_if(step.unsettled.begin(),
+                                    step.unsettled.end(),
+                                    [&](const auto& unsettled) { return unsettled.file == input; });
+    return found == step.unsettled.end()
+               ? std::string()
+               : "  (which of its members were linked is not known: " + printable(found->reason) +
+                     ")";
+}
+
 class Tree {
 public:
     Tree(const Manifest& manifest, bool with_system)
@@ -163,10 +175,11 @@ private:
         for (std::size_t i = 0; i < own.size(); ++i) {
             const bool last = i + 1 == own.size() && packages.empty();
             const bool again = made_.count(own[i]) != 0 && shown_.count(own[i]) != 0;
-            text_ += fmt::format("{}{} {}{}\n",
+            text_ += fmt::format("{}{} {}{}{}\n",
                                  indent,
                                  last ? "└─" : "├─",
                                  describe_file(manifest_.files[own[i]]),
+                                 doubt_about(step, own[i]),
                                  again ? "  (see above)" : "");
             below(own[i], indent + (last ? "   " : "│  "), depth + 1);
         }
@@ -297,7 +310,8 @@ private:
 
 std::vector<const model::Artifact*> deliverables(const Manifest& manifest, std::string_view name)
 {
-    std::set<FileIndex> consumed;
+    const auto taken_from = model::archives_taken_from(manifest);
+    std::set<FileIndex> consumed(taken_from.begin(), taken_from.end());
     for (const auto& step : manifest.steps) {
         if (step.kind != model::StepKind::pack && step.kind != model::StepKind::install) {
             consumed.insert(step.inputs.begin(), step.inputs.end());

@@ -74,6 +74,12 @@ public:
                                           return !known;
                                       }),
                        accesses.end());
+        auto& extractions = record.extractions;
+        extractions.erase(
+            std::remove_if(extractions.begin(),
+                           extractions.end(),
+                           [&](Extraction& taken) { return !translate(taken.archive); }),
+            extractions.end());
         for (auto& image : record.images) {
             if (image.program && !translate(*image.program)) {
                 image.program.reset();

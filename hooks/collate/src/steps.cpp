@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <string_view>
@@ -347,7 +348,9 @@ public:
     std::vector<DraftStep> make()
     {
         for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            add(i, steps_[grouping_.group_of(i)]);
+            const auto group = grouping_.group_of(i);
+            add(i, steps_[group]);
+            add_extractions(i, group);
         }
         std::vector<DraftStep> made;
         for (auto& [group, step] : steps_) {
@@ -355,8 +358,17 @@ public:
                 step.inputs.erase(output);
             }
             drop_untouched(step);
+            for (const auto archive : read_whole_[group]) {
+                if (const auto taken = step.extractions.find(archive);
+                    taken != step.extractions.end() && taken->second.doubt.empty()) {
+                    taken->second.doubt = "not the linker alone read it";
+                }
+            }
             if (step.tool) {
                 step.inputs.erase(*step.tool);
+            }
+            if (step.role == Role::scheduler) {
+                split_passed_on(step, made);
             }
             if (!step.outputs.empty()) {
                 made.push_back(std::move(step));
@@ -402,6 +414,97 @@ private:
         }
     }
 
+    /// What a scheduler copies, renames or signs comes from that one file, and not from all that it
+    /// reads: "cargo build" links the program to its place, "go build" writes a build id into it.
+    void split_passed_on(DraftStep& step, std::vector<DraftStep>& made) const
+    {
+        std::multimap<Digest, SeenIndex> by_content;
+        std::multimap<std::string_view, SeenIndex> by_path;
+        const auto note = [&](SeenIndex index) {
+            const auto& file = recorded_.files[index];
+            if (file.content && file.content->ids.size != 0) {
+                by_content.emplace(file.content->ids.sha256, index);
+                by_path.emplace(file.path, index);
+            }
+        };
+        std::for_each(step.inputs.begin(), step.inputs.end(), note);
+        std::for_each(step.outputs.begin(), step.outputs.end(), note);
+        for (const auto output : std::set<SeenIndex>(step.outputs)) {
+            const auto from = origin_of(step, output, by_content, by_path);
+            if (!from) {
+                continue;
+            }
+            DraftStep copy = step;
+            copy.kind = StepKind::copy;
+            copy.role = Role::copier;
+            copy.inputs = {*from};
+            copy.outputs = {output};
+            made.push_back(std::move(copy));
+            step.outputs.erase(output);
+        }
+    }
+
+    /// The same bytes at another place, else a binary as it was before at the same place.
+    std::optional<SeenIndex>
+    origin_of(const DraftStep& step,
+              SeenIndex output,
+              const std::multimap<Digest, SeenIndex>& by_content,
+              const std::multimap<std::string_view, SeenIndex>& by_path) const
+    {
+        const auto& file = recorded_.files[output];
+        if (!file.content || file.content->ids.size == 0) {
+            return std::nullopt;
+        }
+        std::optional<SeenIndex> found;
+        const auto [first, last] = by_content.equal_range(file.content->ids.sha256);
+        for (auto at = first; at != last; ++at) {
+            // Of several copies the one that it found there, and not one that it made as well.
+            const bool better =
+                !found || (step.inputs.count(*found) == 0 && step.inputs.count(at->second) != 0);
+            const bool earlier = step.inputs.count(at->second) != 0 || at->second < output;
+            if (recorded_.files[at->second].path != file.path && earlier && better) {
+                found = at->second;
+            }
+        }
+        const auto [begin, end] = by_path.equal_range(file.path);
+        for (auto at = begin; at != end && file.content->kind != 'd'; ++at) {
+            const bool before = step.inputs.count(at->second) != 0;
+            if (before && recorded_.files[at->second].content->kind == file.content->kind) {
+                return at->second;
+            }
+        }
+        return found;
+    }
+
+    /// Two links of one step may take different members; what is no link may use any of them.
+    void add_extractions(std::size_t index, std::size_t group)
+    {
+        const auto& record = recorded_.processes[index].record;
+        std::set<SeenIndex> known;
+        for (const auto& taken : record.extractions) {
+            known.insert(taken.archive);
+            auto& all = steps_[group].extractions.try_emplace(taken.archive).first->second;
+            std::vector<std::uint32_t> members;
+            std::set_union(all.members.begin(),
+                           all.members.end(),
+                           taken.members.begin(),
+                           taken.members.end(),
+                           std::back_inserter(members));
+            all = {taken.archive,
+                   taken.thin,
+                   std::move(members),
+                   all.doubt.empty() ? taken.doubt : all.doubt};
+        }
+        for (const auto& access : record.accesses) {
+            const auto& file = recorded_.files[access.id];
+            const bool archive = file.content && file.content->kind == 'a';
+            if (archive && (access.bits & ~unsigned{access_write}) != 0 &&
+                known.count(access.id) == 0) {
+                read_whole_[group].insert(access.id);
+            }
+        }
+    }
+
     /// ranlib on an archive that has an index writes the same bytes again: that made nothing.
     void drop_untouched(DraftStep& step) const
     {
@@ -426,6 +529,7 @@ private:
     const Recorded& recorded_;
     Grouping& grouping_;
     std::map<std::size_t, DraftStep> steps_;
+    std::map<std::size_t, std::set<SeenIndex>> read_whole_; ///< archives, by group
 };
 
 /// Who made what, for the walk backwards.
@@ -547,6 +651,11 @@ std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
             for (auto output = steps[i].outputs.begin(); output != steps[i].outputs.end();) {
                 const bool unused = read.count(recorded.files[*output].path) == 0;
                 output = unused ? steps[i].outputs.erase(output) : std::next(output);
+            }
+            // What was tried out has another name each time, and is gone.
+            for (auto input = steps[i].inputs.begin(); input != steps[i].inputs.end();) {
+                input = is_probe(recorded.files[*input].path) ? steps[i].inputs.erase(input)
+                                                              : std::next(input);
             }
         }
         if (!steps[i].outputs.empty()) {

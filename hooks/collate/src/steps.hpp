@@ -3,6 +3,7 @@
 #include "stemma/hooks/tools.hpp"
 #include "stemma/model/manifest.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ struct DraftStep {
     std::uint64_t ended = 0;
     std::set<SeenIndex> inputs; ///< without the tool and what the step itself wrote
     std::set<SeenIndex> outputs;
+    std::map<SeenIndex, Extraction> extractions; ///< of archives that nothing else in it read
+    std::map<SeenIndex, std::string> unsettled;  ///< archives that count whole, and why
+    bool copies_member = false;                  ///< one member of an archive is its output
 };
 
 /// Groups processes into steps: a tool with all it starts; what a launcher tagged; the members of a

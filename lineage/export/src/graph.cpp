@@ -1,5 +1,7 @@
 #include "graph.hpp"
 
+#include "stemma/model/members.hpp"
+
 #include <algorithm>
 
 namespace stemma::exporting {
@@ -17,6 +19,9 @@ Graph::Graph(const model::Manifest& manifest)
         for (const auto file : manifest.steps[step].inputs) {
             read_[file] = true;
         }
+    }
+    for (const auto archive : model::archives_taken_from(manifest)) {
+        read_[archive] = true;
     }
     for (const auto& artifact : manifest.artifacts) {
         if (artifact.step) {

@@ -197,6 +197,10 @@ void normalise(Manifest& manifest)
         }
         renumber(step.inputs, files);
         renumber(step.outputs, files);
+        for (auto& input : step.unsettled) {
+            input.file = renumbered(files, input.file);
+        }
+        std::sort(step.unsettled.begin(), step.unsettled.end());
     }
     const auto steps = sort_steps(manifest.steps);
     for (auto& artifact : manifest.artifacts) {

@@ -57,6 +57,10 @@ Json step_to_json(const Step& step, std::size_t files)
     if (step.tool) {
         json["tool"] = indexes({*step.tool}, files).front();
     }
+    for (const auto& input : step.unsettled) {
+        json["unsettled"].push_back(
+            {{"file", indexes({input.file}, files).front()}, {"reason", json_text(input.reason)}});
+    }
     return json;
 }
 
@@ -187,6 +191,12 @@ Step step_from_json(const Json& json, std::size_t files)
     step.target = string_member(json, "target");
     step.inputs = indexes_of(json, "inputs", files);
     step.outputs = indexes_of(json, "outputs", files);
+    if (json.contains("unsettled")) {
+        for (const auto& input : array_member(json, "unsettled")) {
+            step.unsettled.push_back({index_of(member(input, "file"), files, "unsettled"),
+                                      string_member(input, "reason")});
+        }
+    }
     return step;
 }
 

@@ -47,6 +47,7 @@ ProcessRecord make_process(std::int64_t pid)
     record.images.push_back(
         {VersionId{1}, {"cc", "-c", std::string("\0\n", 2)}, "/src", 7, 8, true});
     record.accesses = {{0, access_read}, {1, access_exec | access_read}};
+    record.extractions = {{1, false, {0, 7, 300}, ""}, {0, true, {}, "why"}};
     return record;
 }
 
@@ -64,6 +65,7 @@ void write_sample(const std::string& path, int processes)
     content.ids = {sha256("x"), git_blob_id("x"), 1};
     content.kind = 'o';
     content.build_id = "abcd";
+    content.members = {{"a.o", 3, sha256("abc")}, {"b.o", 0, sha256("")}};
     writer.add(content);
     for (int i = 0; i < processes; ++i) {
         writer.add(make_process(i));
@@ -92,7 +94,13 @@ TEST_CASE("what is written to a journal is read from it")
     CHECK(seen.processes[0].images[0].argv[2] == std::string("\0\n", 2));
     CHECK(seen.processes[0].images[0].program == VersionId{1});
     CHECK(seen.processes[0].accesses.size() == 2);
+    REQUIRE(seen.processes[0].extractions.size() == 2);
+    CHECK(seen.processes[0].extractions[0].members == std::vector<std::uint32_t>{0, 7, 300});
+    CHECK(seen.processes[0].extractions[1].thin);
+    CHECK(seen.processes[0].extractions[1].doubt == "why");
     CHECK(seen.contents.at(0).ids.sha256 == sha256("x"));
+    REQUIRE(seen.contents.at(0).members.size() == 2);
+    CHECK(seen.contents.at(0).members[0] == ArchiveMember{"a.o", 3, sha256("abc")});
     CHECK(seen.holes.at(0).reason == "why");
     CHECK(seen.ends.at(0).signal == 9);
 }

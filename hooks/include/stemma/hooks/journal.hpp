@@ -21,8 +21,9 @@
 /// varint length and bytes. Readers look for the next "StJ1" after damage and count what they lost,
 /// so that a torn tail, a full disk or a flipped bit costs the records it hit and nothing else.
 /// A version of a file is described once per writer and named by its number afterwards; paths that
-/// follow each other share prefixes. Measured: a C++ compile that opens 390 files takes 9 KiB when
-/// its launcher is alone, 1.2 KiB within `stemma build`.
+/// follow each other share prefixes. What was added to a record later stands behind its older
+/// fields, and readers take a body that ends before as one without. Measured: a C++ compile that
+/// opens 390 files takes 9 KiB when its launcher is alone, 1.2 KiB within `stemma build`.
 namespace stemma::hooks {
 
 /// Which state of a file was seen: a hash of device, inode, size, mtime and ctime. Equal stamps of
@@ -40,6 +41,14 @@ struct Version {
     bool operator==(const Version&) const = default;
 };
 
+/// What one member of an archive is.
+struct ArchiveMember {
+    std::string name;
+    std::uint64_t size = 0; ///< bytes
+    Digest sha256;
+    bool operator==(const ArchiveMember&) const = default;
+};
+
 /// What a version's bytes are. Arrives later than the version, or never.
 struct Content {
     VersionId id = 0;
@@ -47,6 +56,7 @@ struct Content {
     char kind = 'd'; ///< ELF: 'o' relocatable, 'x' executable, 's' shared; 'a' archive; 'd' other
     std::string build_id; ///< GNU build-id in hexadecimal, may be empty
     bool raced = false;   ///< it changed before it could be read: `ids` mean nothing
+    std::vector<ArchiveMember> members = {}; ///< of an archive, in its order; not of a thin one
 };
 
 enum AccessBits : unsigned {
@@ -60,6 +70,14 @@ enum AccessBits : unsigned {
 struct Access {
     VersionId id = 0;
     unsigned bits = 0;
+};
+
+/// What a link took of an archive.
+struct Extraction {
+    VersionId archive = 0;
+    bool thin = false;                  ///< the members are files: they are among the accesses
+    std::vector<std::uint32_t> members; ///< numbers in Content::members, ascending
+    std::string doubt; ///< not empty: why it is not known; then the archive counts whole
 };
 
 /// One program that a process became, in order.
@@ -93,6 +111,7 @@ struct ProcessRecord {
     std::optional<Tag> tag;
     std::vector<Image> images;
     std::vector<Access> accesses;
+    std::vector<Extraction> extractions; ///< an archive that is not here counts whole
 
     void sort_accesses();
 };

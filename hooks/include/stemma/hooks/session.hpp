@@ -17,6 +17,10 @@
 
 namespace stemma::hooks {
 
+struct LinkedFile;
+struct LinkInput;
+struct LinkLine;
+
 Stamp stamp_of(const struct stat& info) noexcept;
 
 /// True for files that a build reads and does not make: hashed at the end, once, if their stamp is
@@ -114,6 +118,8 @@ private:
     VersionId version_of(const Located& file, bool written);
     void read(Process& process, const Located& file, unsigned bits);
     void will_write(Process& process, const Located& file, int flags);
+    static bool changed_in_place(const Process& owner, Stamp before, const Located& file);
+    void note_written(Process& owner, const Located& file);
     void move_file(Process& process, const Located& from, const Located& to, bool keeps_source);
     void move_folder(Process& process, const std::string& from, const std::string& to);
     void look_at_streams(Process& process, Image& image);
@@ -121,6 +127,10 @@ private:
     void note_interpreter(Process& process, VersionId id, const std::string& path);
     void end(Process& process, int code);
     void settle_writes(Process& process);
+    void settle_link(Process& process, int code);
+    std::optional<LinkedFile>
+    find_linked(Process& process, const LinkLine& line, const LinkInput& input);
+    std::optional<LinkedFile> open_linked(Process& process, const std::string& path);
     void write_records(Process& process);
     static void expand_response_files(const Process& process, Image& image);
     void record_content(VersionId id, const Located& file, bool written);
@@ -148,6 +158,8 @@ private:
     std::unordered_map<VersionKey, VersionId, VersionKeyHash> versions_;
     std::unordered_map<std::string, Canonical> canonical_; ///< path as a process gave it → file
     std::unordered_map<VersionId, Interpreter> interpreters_;
+    std::unordered_map<std::string, VersionId> archives_; ///< the newest of each path that was read
+    std::unordered_map<std::string, std::weak_ptr<Process>> writing_; ///< who may write on, by path
     std::vector<StreamId> ignored_streams_;
     std::uint64_t next_serial_ = 1;
     VersionId next_version_ = 0;

@@ -22,12 +22,16 @@
 ///      "run":{"finished","id","machine","root","started","user"},
 ///      "schema":"stemma.manifest/1",
 ///      "steps":[{"argv":[…],"cwd","exit","inputs":[file…],"kind","outputs":[file…],
-///                "target","tool"}…]}
+///                "target","tool","unsettled":[{"file","reason"}…]}…]}
 ///
 /// `files` is the dictionary, sorted by (repo, path, sha256); steps, artifacts refer to it by
 /// index. Steps are sorted by their first output, then argv. Everything that differs between two
 /// equal builds (time, machine, build id) is in "run" alone. Measured: about 90 bytes per file and
 /// 40 + 3 per input per step. A torn file is not valid JSON and is refused whole.
+/// "unsettled" is there only where it says something: readers take it as empty otherwise.
+///
+/// A link names what it took: of an archive that it took a part of, the members, as files called
+/// "libx.a(a.o)" with the member's own content; a step that copied the object makes each of them.
 namespace stemma::model {
 
 /// Where the content of a file stood relative to version control when a step read it.
@@ -51,7 +55,7 @@ struct File {
     std::optional<std::string> index_blob; ///< where git's filters make it another one
     std::optional<std::string> package;    ///< purl of the distribution package that owns it
 
-    auto operator<=>(const File&) const = default; // NOLINT(modernize-use-nullptr): its own 0
+    auto operator<=>(const File&) const = default;
 };
 
 enum class StepKind { compile, link, archive, generate, copy, install, pack, other };
@@ -60,6 +64,13 @@ std::optional<StepKind> step_kind_from(std::string_view word) noexcept;
 
 using FileIndex = std::uint32_t;
 
+/// An input that a step names whole although it may have taken a part of it.
+struct Unsettled {
+    FileIndex file = 0;
+    std::string reason;
+    auto operator<=>(const Unsettled&) const = default;
+};
+
 /// One run of a tool.
 struct Step {
     StepKind kind = StepKind::other;
@@ -67,9 +78,10 @@ struct Step {
     std::vector<std::string> argv; ///< as it was run; bytes
     std::string cwd;               ///< relative to the repository's root when inside it
     int exit = 0;
-    std::string target;             ///< the build system's name for it; may be empty
-    std::vector<FileIndex> inputs;  ///< ascending, without the tool
-    std::vector<FileIndex> outputs; ///< ascending
+    std::string target;                    ///< the build system's name for it; may be empty
+    std::vector<FileIndex> inputs;         ///< ascending, without the tool
+    std::vector<FileIndex> outputs;        ///< ascending
+    std::vector<Unsettled> unsettled = {}; ///< ascending; archives among the inputs
 };
 
 enum class ArtifactKind { object, archive, shared_library, executable, package, generated, other };
@@ -91,7 +103,7 @@ struct Hole {
     std::int64_t pid = 0; ///< 0 when no process is known
     std::string program;
     std::string reason;
-    auto operator<=>(const Hole&) const = default; // NOLINT(modernize-use-nullptr): its own 0
+    auto operator<=>(const Hole&) const = default;
 };
 
 struct Build {
