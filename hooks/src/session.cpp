@@ -74,9 +74,20 @@ Session::Process& Session::owner_of(Process& process)
 void Session::read(Process& process, const Located& file, unsigned bits)
 {
     auto& owner = owner_of(process);
-    if (owner.writes.find(file.path) != owner.writes.end()) {
+    if (const auto own = owner.writes.find(file.path); own != owner.writes.end()) {
         owner.part_of(process).from.insert(owner.last_writer[file.path]);
+        const auto before = own->second.only_if_changed ? own->second.before : 0;
+        if (changed_in_place(owner, before, file)) {
+            note_written(owner, file);
+        }
         return;
+    }
+    if (const auto writer = writing_.find(file.path); writer != writing_.end()) {
+        // It may be gone when its writer ends: generated, compiled, deleted by one program.
+        const auto from = writer->second.lock();
+        if (from && !from->ended && from->wrote(file.path, stamp_of(file.info))) {
+            note_written(*from, file);
+        }
     }
     const auto id = version_of(file, false);
     owner.accesses[id] |= bits;
@@ -104,6 +115,26 @@ void Session::will_write(Process& process, const Located& file, int flags)
         }
     }
     owner.writes.emplace(path, write);
+    const auto self = processes_.find(owner.pid);
+    const bool builds = owner.role == Role::scheduler || owner.role == Role::other;
+    if (self != processes_.end() && builds) {
+        writing_[path] = self->second;
+    }
+}
+
+/// Of what builds a tree in one long process, the moments between count too: "go build" signs what
+/// its linker wrote, and renames it then.
+bool Session::changed_in_place(const Process& owner, Stamp before, const Located& file)
+{
+    return before != 0 && !swallows_children(owner.role) && file.regular &&
+           stamp_of(file.info) != before;
+}
+
+void Session::note_written(Process& owner, const Located& file)
+{
+    const auto id = version_of(file, true);
+    owner.accesses[id] |= access_write;
+    owner.made[file.path] = id;
 }
 
 void Session::opens(pid_t thread, int folder, std::string_view path, int flags)
@@ -147,8 +178,8 @@ void Session::move_file(Process& process, const Located& from, const Located& to
         return;
     }
     auto& owner = owner_of(process);
-    const auto own = owner.writes.find(from.path);
     read(process, from, access_read);
+    const auto own = owner.writes.find(from.path);
     if (own != owner.writes.end() && !keeps_source) {
         owner.writes.erase(own);
     }
