@@ -76,11 +76,15 @@ function(stemma_add_unit_tests folder)
     if(NOT arg_LABELS)
         set(arg_LABELS unit)
     endif()
+    set(timeout 300)
+    if(STEMMA_SANITIZE)
+        set(timeout 1800)
+    endif()
     stemma_precompile(${target} unit_test <catch2/catch.hpp>)
     add_test(NAME ${target}
         COMMAND ${PROJECT_SOURCE_DIR}/tests/support/run-test $<TARGET_FILE:${target}> --use-colour no)
     set_tests_properties(${target} PROPERTIES
         LABELS "${arg_LABELS}"
-        TIMEOUT 300
+        TIMEOUT ${timeout}
         SKIP_REGULAR_EXPRESSION "\\[stemma-skip\\]")
 endfunction()

@@ -21,6 +21,11 @@ def needs(*programs):
     return unittest.skipIf(missing, f"[stemma-skip] not installed: {', '.join(missing)}")
 
 
+def is_sanitized():
+    with open(os.path.join(BUILD_TREE, "CMakeCache.txt"), encoding="utf-8") as file:
+        return any(line.startswith("STEMMA_SANITIZE:") and line.strip().split("=", 1)[1] for line in file)
+
+
 class Manifest:
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:

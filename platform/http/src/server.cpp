@@ -31,13 +31,13 @@ Request request_of(const httplib::Request& from)
     return request;
 }
 
-void put(httplib::Response& to, Response&& from)
+void put(httplib::Response& to, const Response& from)
 {
     to.status = from.status;
     for (const auto& [name, value] : from.headers) {
         to.set_header(name, value);
     }
-    to.set_content(std::move(from.body), from.type);
+    to.set_content(from.body, from.type);
 }
 
 /// Why a request is not looked at further; 0 when it is.

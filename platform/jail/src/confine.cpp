@@ -189,7 +189,7 @@ void forget_signals()
     ::signal(SIGINT, SIG_IGN); // ^C reaches all; whoever started us ends us in order
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
 }
 
 /// Standard input and output lead nowhere, standard error (when nobody kept one) too.

@@ -56,7 +56,7 @@ std::string words_of_failure(const Limits& limits)
 }
 
 [[noreturn]] void live(Channel channel,
-                       std::vector<int> keep,
+                       const std::vector<int>& keep,
                        const Limits& limits,
                        pid_t parent,
                        const std::function<void(Channel&)>& work) noexcept

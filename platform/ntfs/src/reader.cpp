@@ -48,6 +48,7 @@ struct EntrySink {
     std::exception_ptr failure = nullptr;
 };
 
+// NOLINTNEXTLINE(readability-function-size): libntfs-3g calls it with eight
 int take_entry(void* user,
                const ntfschar* name,
                int length,

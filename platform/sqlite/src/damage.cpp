@@ -34,7 +34,8 @@ bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint6
     // Another process may be writing this very page: what is damaged stays so.
     constexpr int tries = 5;
     constexpr auto pause = std::chrono::milliseconds(20);
-    const auto offset = static_cast<sqlite3_int64>((number - 1) * page.size());
+    const auto offset =
+        static_cast<sqlite3_int64>(number - 1) * static_cast<sqlite3_int64>(page.size());
     for (int i = 0; i < tries; ++i) {
         if (i > 0) {
             std::this_thread::sleep_for(pause);

@@ -116,9 +116,10 @@ bool Statement::step()
     }
     auto* database = sqlite3_db_handle(statement_.get());
     const char* path = sqlite3_db_filename(database, "main");
-    Error error = error_of(database, code, path != nullptr && *path != '\0' ? path : "database");
+    const auto error =
+        error_of(database, code, path != nullptr && *path != '\0' ? path : "database");
     reset();
-    throw error;
+    throw Error(error);
 }
 
 void Statement::run()

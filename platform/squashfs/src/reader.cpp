@@ -151,6 +151,7 @@ public:
                                     volume_->size()),
                         "the image was cut off");
         }
+        expect_fragments();
         open_compressor();
         open_tables();
     }
@@ -274,6 +275,24 @@ protected:
     }
 
 private:
+    /// The library unpacks the table of fragments as a whole, into memory. 8 KiB of it take ten
+    /// bytes of the volume at least: where they lie, how long they are, and themselves.
+    void expect_fragments() const
+    {
+        constexpr std::uint64_t unpacked = 8192;
+        constexpr std::uint64_t least_packed = 10;
+        const std::uint64_t bytes = super_.fragment_entry_count * std::uint64_t{16};
+        if (bytes > (super_.bytes_used / least_packed + 1) * unpacked) {
+            throw Error(ErrorCode::corrupt,
+                        fmt::format("{}: the file system claims {} fragments, more than its {} "
+                                    "bytes can hold",
+                                    volume_->name(),
+                                    super_.fragment_entry_count,
+                                    super_.bytes_used),
+                        "the image is damaged, or made to exhaust its reader");
+        }
+    }
+
     void check(int code, std::string_view what)
     {
         if (file_.failure != nullptr) {
