@@ -1,6 +1,8 @@
 #include "backup_job.hpp"
 
+#include "stemma/core/clock.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/uuid.hpp"
 #include "stemma/virt/xml.hpp"
 
 #include <chrono>
@@ -28,8 +30,59 @@ PointPlaces::PointPlaces(const fs::path& work_folder,
       lock(work_folder / (uuid + ".lock")),
       socket(folder / "nbd.sock"),
       scratch(beside(disk, folder) / (".stemma-scratch-" + uuid + ".qcow2")),
-      overlay(beside(disk, folder) / (".stemma-point-" + uuid + ".qcow2"))
+      overlay_stem_(".stemma-point-" + uuid)
 {
+    const auto part = make_uuid7(SystemClock().now()).substr(24); // random digits
+    overlay = beside(disk, folder) / fmt::format("{}-{}.qcow2", overlay_stem_, part);
+}
+
+bool PointPlaces::is_overlay(const fs::path& file) const
+{
+    return file.parent_path() == overlay.parent_path() &&
+           file.filename().string().starts_with(overlay_stem_);
+}
+
+std::vector<fs::path> PointPlaces::overlays() const
+{
+    std::vector<fs::path> found;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(overlay.parent_path(), ignored)) {
+        if (is_overlay(entry.path())) {
+            found.push_back(entry.path());
+        }
+    }
+    return found;
+}
+
+void make_work_folder(const fs::path& folder)
+{
+    std::error_code failure;
+    fs::create_directories(folder, failure);
+    if (failure) {
+        throw system_error(failure.value(), fmt::format("make the folder {}", folder.string()));
+    }
+    fs::permissions(
+        folder, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec, failure);
+}
+
+FileLock lock_point(const fs::path& lock, const std::string& vm)
+{
+    try {
+        return {lock, FileLock::Wait::no};
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::conflict) {
+            throw;
+        }
+        throw Error(ErrorCode::conflict,
+                    fmt::format("another snapshot of {} is under way", vm),
+                    "wait for it to end, then run the same command again");
+    }
+}
+
+FileLock lock_vm(const fs::path& work_folder, const std::string& uuid, const std::string& vm)
+{
+    make_work_folder(work_folder);
+    return lock_point(work_folder / (uuid + ".lock"), vm);
 }
 
 const virt::DiskInfo& system_disk(const virt::DomainDescription& description)

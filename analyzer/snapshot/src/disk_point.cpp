@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <optional>
@@ -47,43 +48,41 @@ void make_point_folder(const fs::path& folder)
     }
 }
 
-void make_work_folder(const fs::path& folder)
-{
-    std::error_code failure;
-    fs::create_directories(folder, failure);
-    if (failure) {
-        throw system_error(failure.value(), fmt::format("make the folder {}", folder.string()));
-    }
-    fs::permissions(
-        folder, fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec, failure);
-}
-
-FileLock lock_point(const fs::path& lock, const std::string& vm)
-{
-    try {
-        return {lock, FileLock::Wait::no};
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::conflict) {
-            throw;
-        }
-        throw Error(ErrorCode::conflict,
-                    fmt::format("another snapshot of {} is under way", vm),
-                    "wait for it to end, then run the same command again");
-    }
-}
-
 constexpr auto merge_patience = std::chrono::minutes(10);
 
-/// A VM whose guest still writes to an overlay of ours goes on with its own disk.
-void clear_overlay(const virt::Domain& domain,
-                   const virt::DiskInfo& disk,
-                   const PointPlaces& places)
+/// The first file of a disk that is none of our overlays; empty: there is no such disk.
+std::string own_file(const std::vector<std::string>& files, const PointPlaces& places)
 {
-    if (disk.source == places.overlay) {
-        virt::merge_overlay(domain, disk.target, merge_patience);
+    for (const auto& file : files) {
+        if (!places.is_overlay(file)) {
+            return file;
+        }
     }
-    std::error_code ignored;
-    fs::remove(places.overlay, ignored);
+    return {};
+}
+
+/// A VM whose guest still writes to overlays of ours (a killed call of libvirt's may have put one
+/// upon another) goes on with its own disk; then nothing reads them.
+void clear_overlays(const virt::Domain& domain,
+                    const virt::DiskInfo& disk,
+                    const PointPlaces& places)
+{
+    constexpr int most_merges = 8; // a job that was begun already may have another base
+    for (int i = 0; i < most_merges; ++i) {
+        const auto files = virt::files_of_disk(domain.xml(), disk.target);
+        const auto base = own_file(files, places);
+        if (files.empty() || base.empty() || base == files.front()) {
+            break;
+        }
+        virt::merge_overlay(domain, disk.target, base, merge_patience);
+    }
+    const auto used = virt::files_of_disk(domain.xml(), disk.target);
+    for (const auto& file : places.overlays()) {
+        if (std::find(used.begin(), used.end(), file.string()) == used.end()) {
+            std::error_code ignored;
+            fs::remove(file, ignored);
+        }
+    }
 }
 
 void clear_job(const virt::Domain& domain,
@@ -91,6 +90,8 @@ void clear_job(const virt::Domain& domain,
                const PointPlaces& places,
                Log& log)
 {
+    // A killed snapshot's last call to libvirt goes on without it; what it does must be seen here.
+    virt::settle(domain, disk.target);
     const auto job = domain.backup_xml();
     if (job && !is_ours(*job, places)) {
         throw Error(
@@ -102,7 +103,7 @@ void clear_job(const virt::Domain& domain,
         log.info("ending the disk job of {} that a killed snapshot left", domain.name());
         end_backup(domain);
     }
-    clear_overlay(domain, disk, places);
+    clear_overlays(domain, disk, places);
     remove_files(places);
 }
 
@@ -180,7 +181,7 @@ struct DiskPoint::Impl {
         if (method == PointMethod::backup) {
             end_backup(domain);
         } else {
-            virt::merge_overlay(domain, disk.target, merge_patience);
+            virt::merge_overlay(domain, disk.target, disk.source, merge_patience);
             std::error_code ignored;
             fs::remove(places.overlay, ignored);
         }
@@ -322,18 +323,18 @@ DiskPoint::DiskPoint(const virt::Connection& connection,
                         fmt::format("{} does not run: it has no memory", description.name),
                         "leave --memory out");
         }
-        if (impl_->disk.source != impl_->places.overlay) { // else it is the disk
-            std::error_code ignored;
-            fs::remove(impl_->places.overlay, ignored);
+        if (!impl_->places.is_overlay(impl_->disk.source)) { // else the disk lies on them
+            for (const auto& file : impl_->places.overlays()) {
+                std::error_code ignored;
+                fs::remove(file, ignored);
+            }
         }
         remove_files(impl_->places);
         impl_->at = options.clock.now();
         return;
     }
     clear_job(domain, impl_->disk, impl_->places, options.log);
-    if (impl_->disk.source == impl_->places.overlay) { // merged now: another file below
-        impl_->disk = system_disk(virt::describe_domain(domain.xml()));
-    }
+    impl_->disk = system_disk(virt::describe_domain(domain.xml())); // as it is now
     impl_->uri = connection.uri();
     impl_->begin(description, options);
 }

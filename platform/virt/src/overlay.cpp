@@ -32,21 +32,21 @@ bool has_job(const Domain& domain, const std::string& target)
     return virDomainGetBlockJobInfo(domain.raw(), target.c_str(), &info, 0) > 0;
 }
 
-void begin_merge(const Domain& domain, const std::string& target)
+void begin_merge(const Domain& domain, const std::string& target, const std::string& base)
 {
-    constexpr unsigned flags = VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW;
-    if (virDomainBlockCommit(domain.raw(), target.c_str(), nullptr, nullptr, 0, flags) != 0) {
+    constexpr unsigned flags = VIR_DOMAIN_BLOCK_COMMIT_ACTIVE;
+    if (virDomainBlockCommit(domain.raw(), target.c_str(), base.c_str(), nullptr, 0, flags) != 0) {
         throw last_error("merge the overlay of " + target);
     }
 }
 
 /// A reader of the file below that was just killed holds its lock for a moment longer.
-void begin_merge_soon(const Domain& domain, const std::string& target)
+void begin_merge_soon(const Domain& domain, const std::string& target, const std::string& base)
 {
     const auto deadline = std::chrono::steady_clock::now() + 10s;
     for (;;) {
         try {
-            begin_merge(domain, target);
+            begin_merge(domain, target, base);
             return;
         } catch (const Error&) {
             if (std::chrono::steady_clock::now() > deadline) {
@@ -83,10 +83,42 @@ void put_overlay(const Domain& domain,
     virDomainSnapshotFree(snapshot);
 }
 
-void merge_overlay(const Domain& domain, const std::string& target, std::chrono::seconds patience)
+std::vector<std::string> files_of_disk(const std::string& domain_xml, const std::string& target)
+{
+    std::vector<std::string> files;
+    const auto root = parse_xml(domain_xml, "libvirt's domain XML");
+    for (const auto* disk : root.all("devices/disk")) {
+        if (disk->attribute_at("target", "dev") != target) {
+            continue;
+        }
+        for (const auto* layer = disk; layer != nullptr; layer = layer->find("backingStore")) {
+            const auto* source = layer->find("source");
+            if (source != nullptr) {
+                files.push_back(
+                    source->attribute(source->attribute("file").empty() ? "dev" : "file"));
+            }
+        }
+    }
+    return files;
+}
+
+void settle(const Domain& domain, const std::string& target)
+{
+    // A job's speed is set in its turn, behind whatever changes the domain. A disk without a job
+    // refuses it (operation invalid, invalid argument); only a turn that never comes is a failure.
+    if (virDomainBlockJobSetSpeed(domain.raw(), target.c_str(), 0, 0) != 0 &&
+        virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT) {
+        throw last_error("wait for what " + domain.name() + " is being asked by others");
+    }
+}
+
+void merge_overlay(const Domain& domain,
+                   const std::string& target,
+                   const std::string& base,
+                   std::chrono::seconds patience)
 {
     if (!has_job(domain, target)) { // a killed process may have begun it
-        begin_merge_soon(domain, target);
+        begin_merge_soon(domain, target, base);
     }
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (!is_ready(domain, target)) {
