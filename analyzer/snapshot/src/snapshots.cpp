@@ -1,14 +1,17 @@
 #include "stemma/analyzer/snapshots.hpp"
 
+#include "stemma/analyzer/file_volume.hpp"
 #include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/uuid.hpp"
+#include "stemma/disk/disk.hpp"
 #include "stemma/zstd/zstd.hpp"
 
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <system_error>
 #include <utility>
 
@@ -19,11 +22,40 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* features_file = "features.json.zst";
+constexpr const char* domain_file = "domain.xml";
 constexpr std::uint64_t largest_features = 4ULL << 30U;
+constexpr std::uint64_t largest_domain = 4ULL << 20U;
+constexpr std::array parts = {SnapshotFolder::Part::disk, SnapshotFolder::Part::memory};
+
+std::string map_file(SnapshotFolder::Part part)
+{
+    return fmt::format("{}.map", to_string(part));
+}
+
+/// As release 0.1 kept it.
+const char* whole_file(SnapshotFolder::Part part)
+{
+    return part == SnapshotFolder::Part::disk ? "disk.qcow2" : "memory.elf";
+}
+
+BlockMap read_map(const fs::path& file)
+{
+    return doing([&] { return block_map_from(read_file(file), file.string()); },
+                 "reading {}",
+                 file.string());
+}
 
 } // namespace
 
-SnapshotFolder::SnapshotFolder(fs::path folder) : folder_(std::move(folder)) {}
+std::string_view to_string(SnapshotFolder::Part part) noexcept
+{
+    return part == SnapshotFolder::Part::disk ? "disk" : "memory";
+}
+
+SnapshotFolder::SnapshotFolder(fs::path folder)
+    : folder_(std::move(folder)), pool_(folder_ / "pool")
+{
+}
 
 fs::path SnapshotFolder::folder_of(const std::string& id) const
 {
@@ -58,6 +90,21 @@ std::string SnapshotFolder::Draft::put_features(const FeatureSet& set) const
     const auto json = canonical_json(to_json(set));
     write_file(path_ / features_file, zstd::compress(json));
     return sha256(json).hex();
+}
+
+void SnapshotFolder::Draft::put_domain(const std::string& xml) const
+{
+    write_file(path_ / domain_file, xml, 0600);
+}
+
+void SnapshotFolder::Draft::put_map(Part part, const BlockMap& map) const
+{
+    write_file(path_ / map_file(part), to_bytes(map), 0600);
+}
+
+fs::path SnapshotFolder::Draft::memory_file() const
+{
+    return path_ / "memory.new";
 }
 
 void SnapshotFolder::Draft::commit()
@@ -106,16 +153,52 @@ bool SnapshotFolder::has(const std::string& id) const
     return fs::exists(folder_of(id) / features_file);
 }
 
-std::optional<fs::path> SnapshotFolder::disk(const std::string& id) const
+bool SnapshotFolder::has(const std::string& id, Part part) const
 {
-    auto path = folder_of(id) / disk_file;
-    return fs::exists(path) ? std::optional(std::move(path)) : std::nullopt;
+    const auto folder = folder_of(id);
+    return fs::exists(folder / map_file(part)) || fs::exists(folder / whole_file(part));
 }
 
-std::optional<fs::path> SnapshotFolder::memory(const std::string& id) const
+std::unique_ptr<volume::Volume>
+SnapshotFolder::open(const std::string& id, Part part, const Cancel& cancel) const
 {
-    auto path = folder_of(id) / memory_file;
-    return fs::exists(path) ? std::optional(std::move(path)) : std::nullopt;
+    const auto map = folder_of(id) / map_file(part);
+    if (fs::exists(map)) {
+        auto hold = pool_.hold(cancel);
+        return pool_.open(std::move(hold),
+                          read_map(map),
+                          fmt::format("the {} of snapshot {}", to_string(part), id));
+    }
+    const auto file = folder_of(id) / whole_file(part);
+    if (!fs::exists(file)) {
+        return nullptr;
+    }
+    if (part == Part::memory) {
+        return std::make_unique<FileVolume>(file);
+    }
+    disk::OpenOptions options;
+    options.format = volume::ContainerFormat::qcow2;
+    return disk::open_disk(file, options);
+}
+
+std::optional<std::string> SnapshotFolder::domain(const std::string& id) const
+{
+    const auto file = folder_of(id) / domain_file;
+    return fs::exists(file) ? std::optional(read_file(file, largest_domain)) : std::nullopt;
+}
+
+std::vector<BlockMap> SnapshotFolder::maps() const
+{
+    std::vector<BlockMap> result;
+    for (const auto& id : ids()) {
+        for (const auto part : parts) {
+            const auto file = folder_of(id) / map_file(part);
+            if (fs::exists(file)) {
+                result.push_back(read_map(file));
+            }
+        }
+    }
+    return result;
 }
 
 std::uint64_t SnapshotFolder::bytes(const std::string& id) const

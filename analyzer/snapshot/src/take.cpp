@@ -1,9 +1,9 @@
 #include "stemma/analyzer/take.hpp"
 
 #include "stemma/analyzer/extract_image.hpp"
+#include "stemma/analyzer/file_volume.hpp"
 #include "stemma/analyzer/vm_features.hpp"
 #include "stemma/core/error.hpp"
-#include "stemma/core/process.hpp"
 #include "stemma/core/uuid.hpp"
 #include "stemma/virt/connection.hpp"
 #include "stemma/virt/domain_xml.hpp"
@@ -54,16 +54,42 @@ void add_vm(FeatureSet& set, const std::string& xml)
                         std::make_move_iterator(features.end()));
 }
 
-/// A whole copy of the disk at its point, thin.
-void keep_disk(const DiskPoint& point, const std::filesystem::path& file, const Cancel& cancel)
-{
-    const auto place = point.place();
-    std::vector<std::string> argv = {"qemu-img", "convert", "-f", point.format(), "-O", "qcow2"};
-    argv.insert(argv.end(), {"-c", "-o", "compression_type=zstd"});
-    argv.push_back(place);
-    argv.push_back(file.string());
-    run_checked({.argv = std::move(argv), .cancel = &cancel});
-}
+/// Puts disks and memories into the pool, and says what that took.
+class Keeper {
+public:
+    Keeper(const BlockPool& pool, const SnapshotFolder::Draft& draft, const Cancel& cancel)
+        : pool_(pool), draft_(draft), cancel_(cancel), hold_(pool.hold(cancel))
+    {
+    }
+
+    void keep(SnapshotFolder::Part part, volume::Volume& from)
+    {
+        const auto put = doing(
+            [&] { return pool_.put(hold_, from, cancel_); }, "keeping the {}", to_string(part));
+        draft_.put_map(part, put.map);
+        stored_[std::string(to_string(part))] = {{"blocks", put.blocks},
+                                                 {"fresh", put.fresh},
+                                                 {"stored", put.stored},
+                                                 {"sha256", put.map.content.hex()}};
+    }
+    void keep_memory()
+    {
+        const auto file = draft_.memory_file();
+        {
+            FileVolume memory(file);
+            keep(SnapshotFolder::Part::memory, memory);
+        }
+        std::filesystem::remove(file);
+    }
+    [[nodiscard]] const Json& stored() const noexcept { return stored_; }
+
+private:
+    const BlockPool& pool_;
+    const SnapshotFolder::Draft& draft_;
+    const Cancel& cancel_;
+    BlockPool::Hold hold_; ///< until the draft is in place
+    Json stored_ = {{"disk", nullptr}, {"memory", nullptr}};
+};
 
 Json reports_of(const FeatureSet& set)
 {
@@ -107,7 +133,7 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
     if (options.memory) {
         wanted.make_memory_file = [&] {
             begin_draft();
-            return draft->path() / SnapshotFolder::memory_file;
+            return draft->memory_file();
         };
     }
     DiskPoint point(connection, domain, description, wanted);
@@ -120,14 +146,17 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
         add_vm(taken.features, xml);
         taken.features.arrange();
     }
+    Keeper keeper(folder_.pool(), *draft, world_.cancel);
     if (options.keep_disk) {
-        keep_disk(point, draft->path() / SnapshotFolder::disk_file, world_.cancel);
+        keeper.keep(SnapshotFolder::Part::disk, *point.open());
     }
     Json memory = nullptr;
     if (options.memory) {
         const auto size = point.finish_memory(world_.cancel);
         memory = {{"bytes", size.bytes}, {"pages", size.pages}};
+        keeper.keep_memory();
     }
+    draft->put_domain(domain.xml(virt::Domain::Which::next_start));
     const auto digest = draft->put_features(taken.features);
     taken.body = {{"definition", definition_.name},
                   {"disk",
@@ -146,7 +175,9 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
                   {"name", subject.name},
                   {"parent", json_or_null(subject.parent)},
                   {"quiesced", point.quiesced()},
+                  {"schedule", json_or_null(options.schedule)},
                   {"state", virt::to_string(state.state)},
+                  {"stored", keeper.stored()},
                   {"uuid", subject.uuid}};
     draft->commit();
     try {

@@ -1,5 +1,7 @@
+#include "stemma/analyzer/file_volume.hpp"
 #include "stemma/analyzer/settings.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/image/diff.hpp"
 
@@ -35,36 +37,53 @@ SideOfDiff open_side(const image::Selected& selected)
     return side;
 }
 
+/// What the sides are chosen with; disks of snapshots are written out of their pool into `scratch`,
+/// sparse, for readers that may open nothing themselves.
+struct Choosing {
+    Context& context;
+    const Args& args;
+    const std::filesystem::path& scratch;
+};
+
 /// The kept disk of a snapshot ("snapshot:ID"), or of a VM's newest one ("vm:NAME").
-image::Selected select_snapshot(Context& context, const Args& args, const std::string& word)
+image::Selected select_snapshot(const Choosing& choosing, const std::string& word)
 {
+    auto& context = choosing.context;
     const auto snapshot = snapshot_named(context, word);
-    const auto disk = snapshot_folder(context).disk(snapshot.id);
-    if (!disk) {
+    const auto kept = snapshot_folder(context).open(
+        snapshot.id, analyzer::SnapshotFolder::Part::disk, context.cancel());
+    if (!kept) {
         throw Error(ErrorCode::not_found,
                     fmt::format("snapshot {} kept no disk", snapshot.id),
                     fmt::format("take one that does: stemma snapshot take vm:{} --keep-disk",
                                 snapshot.vm_name));
     }
-    auto selected = select_image(context, args, disk->string());
+    const auto file = choosing.scratch / (snapshot.id + ".raw");
+    {
+        analyzer::FileVolume to(file, kept->size());
+        analyzer::copy_content(*kept, to, context.cancel());
+    }
+    auto selected = select_image(context, choosing.args, file.string());
     selected.shown = word;
-    selected.open.format = volume::ContainerFormat::qcow2;
+    selected.open.format = volume::ContainerFormat::raw;
     return selected;
 }
 
-image::Selected select_side(Context& context, const Args& args, const std::string& word)
+image::Selected select_side(const Choosing& choosing, const std::string& word)
 {
     return word.starts_with("snapshot:") || word.starts_with("vm:")
-               ? select_snapshot(context, args, word)
-               : select_image(context, args, word);
+               ? select_snapshot(choosing, word)
+               : select_image(choosing.context, choosing.args, word);
 }
 
 /// The two sides: A and B, or an image and its parent.
-std::pair<image::Selected, image::Selected> select_sides(Context& context, const Args& args)
+std::pair<image::Selected, image::Selected> select_sides(const Choosing& choosing)
 {
+    auto& context = choosing.context;
+    const auto& args = choosing.args;
     const auto& words = args.expect_words(1, 2, "A [B]");
     if (words.size() == 2) {
-        return {select_side(context, args, words[0]), select_side(context, args, words[1])};
+        return {select_side(choosing, words[0]), select_side(choosing, words[1])};
     }
     auto after = select_image(context, args, words[0]);
     if (!after.recorded || !after.recorded->parent) {
@@ -191,7 +210,8 @@ std::string table_line(const Json& item, std::size_t width)
 
 int run_image_diff(Context& context, const Args& args)
 {
-    const auto sides = select_sides(context, args);
+    const TemporaryFolder scratch("image-diff");
+    const auto sides = select_sides({context, args, scratch.path()});
     auto before = open_side(sides.first);
     auto after = open_side(sides.second);
     image::DiffOptions options;

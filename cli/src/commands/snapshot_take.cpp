@@ -107,51 +107,79 @@ std::string uri_of(lineage::Store& store, const lineage::VmInfo& vm)
     return host->uri;
 }
 
+std::optional<analyzer::PointMethod> method_named(const std::optional<std::string>& word)
+{
+    if (!word) {
+        return std::nullopt;
+    }
+    const auto method = analyzer::point_method_from(*word);
+    if (!method || method == analyzer::PointMethod::stopped) {
+        throw Error(ErrorCode::usage,
+                    fmt::format("'{}' is no way to have a disk at one point", printable(*word)),
+                    "use --method backup or --method external, or leave it out");
+    }
+    return method;
+}
+
 } // namespace
 
-int run_snapshot_take(Context& context, const Args& args)
+analyzer::TakeOptions take_options(Context& context, const Args& args)
 {
-    const auto& words = args.expect_words(1, 10'000, "VM…");
     if (args.has("memory") && args.has("no-memory")) {
         throw Error(ErrorCode::usage, "--memory and --no-memory contradict each other");
     }
-    const auto uri = args.value("uri");
-    auto& store = context.store(lineage::Store::Mode::write);
-    const auto vms = uri ? vms_of_uri(store, *uri, words) : vms_named(context, words);
-    analyzer::Taker taker(
-        {context.clock(), context.cancel(), context.log(), context.progress(), store},
-        snapshot_folder(context),
-        definition_of(args));
     analyzer::TakeOptions options;
     options.work_folder = capture_folder();
     options.quiesce = args.has("quiesce");
     options.keep_disk = args.has("keep-disk");
     options.memory = args.has("memory");
-    if (const auto word = args.value("method")) {
-        options.method = analyzer::point_method_from(*word);
-        if (!options.method || options.method == analyzer::PointMethod::stopped) {
-            throw Error(ErrorCode::usage,
-                        fmt::format("'{}' is no way to have a disk at one point", *word),
-                        "use --method backup or --method external, or leave it out");
-        }
-    }
+    options.method = method_named(args.value("method"));
     options.allow.assign(context.settings.image_allow.begin(), context.settings.image_allow.end());
     options.allow.push_back(context.state_folder / "images");
+    return options;
+}
 
+analyzer::Taker make_taker(Context& context, analyzer::Definition definition)
+{
+    return {{context.clock(),
+             context.cancel(),
+             context.log(),
+             context.progress(),
+             context.store(lineage::Store::Mode::write)},
+            snapshot_folder(context),
+            std::move(definition)};
+}
+
+analyzer::Taken take_snapshot(Context& context,
+                              analyzer::Taker& taker,
+                              const lineage::VmInfo& vm,
+                              const std::optional<std::string>& uri,
+                              const analyzer::TakeOptions& options)
+{
+    auto& store = context.store(lineage::Store::Mode::write);
+    auto taken = doing(
+        [&] { return taker.take(subject_of(store, vm), uri ? *uri : uri_of(store, vm), options); },
+        "taking a snapshot of {}",
+        vm.name);
+    tell_gaps(context, vm.name, taken.features);
+    return taken;
+}
+
+int run_snapshot_take(Context& context, const Args& args)
+{
+    const auto& words = args.expect_words(1, 10'000, "VM…");
+    const auto options = take_options(context, args);
+    const auto uri = args.value("uri");
+    auto& store = context.store(lineage::Store::Mode::write);
+    const auto vms = uri ? vms_of_uri(store, *uri, words) : vms_named(context, words);
+    auto taker = make_taker(context, definition_of(args));
     Answer answer;
     answer.schema = "stemma.snapshot/1";
     std::size_t failures = 0;
     std::optional<Error> last;
     for (const auto& vm : vms) {
         try {
-            const auto taken = doing(
-                [&] {
-                    return taker.take(
-                        subject_of(store, vm), uri ? *uri : uri_of(store, vm), options);
-                },
-                "taking a snapshot of {}",
-                vm.name);
-            tell_gaps(context, vm.name, taken.features);
+            const auto taken = take_snapshot(context, taker, vm, uri, options);
             answer.items.push_back(item_of(taken));
         } catch (const Error& error) {
             if (error.code() == ErrorCode::interrupted || vms.size() == 1) {

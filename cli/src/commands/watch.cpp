@@ -2,18 +2,25 @@
 
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/fd.hpp"
+#include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/deployer/metrics.hpp"
 #include "stemma/deployer/watch.hpp"
 #include "stemma/http/server.hpp"
 
+#include <fcntl.h>
+#include <signal.h>
+
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
 #include "deploy_support.hpp"
 #include "release_run.hpp"
+#include "snapshot.hpp"
 
 namespace stemma::cli {
 
@@ -153,6 +160,59 @@ bool can_be_repaired(const deployer::Drift& drift)
     return kinds.contains(drift.kind);
 }
 
+/// Scheduled snapshots, taken by a process of their own: however long one takes, hosts are
+/// followed.
+class SnapshotTurns {
+public:
+    explicit SnapshotTurns(Context& context) : context_(context) {}
+    ~SnapshotTurns()
+    {
+        if (running_) {
+            running_->kill(SIGTERM); // it ends what it began in the hypervisor
+            (void)running_->wait();
+        }
+    }
+    SnapshotTurns(const SnapshotTurns&) = delete;
+    SnapshotTurns& operator=(const SnapshotTurns&) = delete;
+
+    /// Starts the process when it is some VM's turn and none runs.
+    void look()
+    {
+        if (running_) {
+            const auto exit = running_->poll();
+            if (!exit) {
+                return;
+            }
+            if (!exit->success() && exit->code != exit_incomplete) {
+                context_.log().warning("scheduled snapshots: {}", exit->describe());
+            }
+            running_.reset();
+        }
+        try {
+            if (any_snapshot_due(context_)) {
+                start();
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            context_.log().warning("scheduled snapshots: {}", error.one_line());
+        }
+    }
+
+private:
+    void start()
+    {
+        const Fd nowhere = open_file("/dev/null", O_RDWR);
+        const std::vector<std::string> argv = {
+            "/proc/self/exe", "--store", context_.store_url, "snapshot", "schedule", "run"};
+        running_.emplace(argv, Child::Streams{nowhere.get(), nowhere.get(), -1});
+    }
+
+    Context& context_;
+    std::optional<Child> running_;
+};
+
 /// What is done after each look: drift is said once, recorded, mended where that is wished, and
 /// counted.
 class Follower {
@@ -272,18 +332,23 @@ int run_watch(Context& context, const Args& args)
     const auto address = args.value("metrics");
     const bool once = args.has("once");
     auto& store = context.store(lineage::Store::Mode::write);
+    SnapshotTurns turns(context);
     Follower follower(context,
                       args.has("repair"),
                       address ? std::make_unique<MetricsPage>(context, *address) : nullptr);
-    deployer::Watcher watcher(
-        host_entries(context),
-        {.recorder = store,
-         .recorded = [&] { return recorded_vms(context); },
-         .clock = context.clock(),
-         .log = context.log(),
-         .cancel = context.cancel(),
-         .looked =
-             [&](const std::vector<deployer::ObservedHost>& hosts) { follower.take(hosts); }});
+    deployer::Watcher watcher(host_entries(context),
+                              {.recorder = store,
+                               .recorded = [&] { return recorded_vms(context); },
+                               .clock = context.clock(),
+                               .log = context.log(),
+                               .cancel = context.cancel(),
+                               .looked =
+                                   [&](const std::vector<deployer::ObservedHost>& hosts) {
+                                       follower.take(hosts);
+                                       if (!once) {
+                                           turns.look();
+                                       }
+                                   }});
     if (once) {
         watcher.look_once();
         return show_drift(context, args.has("foreign"));
@@ -310,7 +375,8 @@ Command watch_command()
             "renamed, elsewhere, foreign, edited, another image, base, definition, memory, CPUs or "
             "disks, snapshots. It is said and recorded when it appears. With --repair, releases "
             "are brought back to what is in force, unless they are paused; nothing is retired and "
-            "no data disk is touched.\n\nWith --once it looks once, then prints the drift.",
+            "no data disk is touched.\n\nSnapshots that are scheduled (`snapshot schedule`) are "
+            "taken when it is their turn.\n\nWith --once it looks once, then prints the drift.",
         .options =
             {{.name = "interval", .value = "SECONDS", .help = "between full looks (30)"},
              {.name = "repair", .value = "", .help = "bring releases back to what is in force"},

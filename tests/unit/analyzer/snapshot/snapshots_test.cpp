@@ -42,8 +42,8 @@ TEST_CASE("a snapshot is kept whole or not at all")
     CHECK(snapshots.has(id));
     CHECK(snapshots.ids() == std::vector<std::string>{id});
     CHECK(snapshots.features(id).features == one_feature().features);
-    CHECK_FALSE(snapshots.disk(id));
-    CHECK_FALSE(snapshots.memory(id));
+    CHECK_FALSE(snapshots.has(id, SnapshotFolder::Part::disk));
+    CHECK(snapshots.open(id, SnapshotFolder::Part::memory, Cancel()) == nullptr);
     CHECK(snapshots.bytes(id) > 0);
     snapshots.remove(id);
     CHECK_FALSE(snapshots.has(id));

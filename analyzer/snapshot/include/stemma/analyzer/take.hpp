@@ -31,8 +31,9 @@ struct TakeOptions {
     std::vector<std::filesystem::path> allow{}; ///< see DiskPoint::Options
     bool quiesce = false;
     bool keep_disk = false;
-    bool memory = false;                              ///< capture the memory of the same moment
-    std::optional<PointMethod> method = std::nullopt; ///< see DiskPoint::Options
+    bool memory = false;                                ///< capture the memory of the same moment
+    std::optional<PointMethod> method = std::nullopt;   ///< see DiskPoint::Options
+    std::optional<std::string> schedule = std::nullopt; ///< id of the schedule that wants it
 };
 
 /// What a taken snapshot says of itself.
