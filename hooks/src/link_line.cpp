@@ -252,6 +252,24 @@ std::vector<std::string> script_words(std::string_view text)
     return words;
 }
 
+/// What a word within these open commands is, if it is a file.
+std::optional<LinkInput>
+script_input(const std::vector<std::string>& open, const std::string& word, int group)
+{
+    const auto has = [&](std::string_view command) {
+        return std::find(open.begin(), open.end(), command) != open.end();
+    };
+    if (!has("INPUT") && !has("GROUP") && open.back() != "STARTUP") {
+        return std::nullopt;
+    }
+    LinkInput input;
+    input.library = word.starts_with("-l");
+    input.name = input.library ? word.substr(2) : word;
+    input.as_needed = has("AS_NEEDED");
+    input.group = has("GROUP") ? group : 0;
+    return input;
+}
+
 } // namespace
 
 LinkLine read_link_line(const std::vector<std::string>& argv)
@@ -276,20 +294,12 @@ read_link_script(std::string_view text, std::vector<std::string>& wanted, int& f
             if (!open.empty()) {
                 open.pop_back();
             }
-        } else if (!open.empty() && word != "AS_NEEDED") {
-            const auto has = [&](std::string_view command) {
-                return std::find(open.begin(), open.end(), command) != open.end();
-            };
-            if (open.back() == "EXTERN") {
-                wanted.push_back(word);
-            } else if (has("INPUT") || has("GROUP") || open.back() == "STARTUP") {
-                LinkInput input;
-                input.library = word.starts_with("-l");
-                input.name = input.library ? word.substr(2) : word;
-                input.as_needed = has("AS_NEEDED");
-                input.group = has("GROUP") ? first_group : 0;
-                inputs.push_back(std::move(input));
-            }
+        } else if (open.empty() || word == "AS_NEEDED") {
+            // a command's own name
+        } else if (open.back() == "EXTERN") {
+            wanted.push_back(word);
+        } else if (auto input = script_input(open, word, first_group)) {
+            inputs.push_back(std::move(*input));
         }
         before = std::move(word);
     }

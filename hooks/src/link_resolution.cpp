@@ -265,6 +265,11 @@ private:
         std::size_t before = 0;
         do {
             before = taken_;
+            if (symbols.size() > looks_left_) {
+                doubt_ = archive.path + " is too large to be followed while the build waits";
+                return;
+            }
+            looks_left_ -= symbols.size();
             for (const auto& [name, member] : symbols) {
                 if (!archive.taken[member] && serves(archive, name, member)) {
                     take(archive, member);
@@ -347,7 +352,8 @@ private:
     std::deque<Offer> offered_;
     std::set<std::string> loaded_;
     std::size_t taken_ = 0;
-    int script_groups_ = 1'000'000; ///< apart from those of the command line
+    std::size_t looks_left_ = 30'000'000; ///< about three seconds
+    int script_groups_ = 1'000'000;       ///< apart from those of the command line
 };
 
 } // namespace

@@ -154,6 +154,13 @@ Role cmake_role(const std::vector<std::string>& argv)
     return Role::scheduler;
 }
 
+/// meson runs custom commands through itself, and captures what they print: each is a step.
+Role meson_role(const std::vector<std::string>& argv)
+{
+    const bool internal = argv.size() > 2 && argv[1] == "--internal" && argv[2] != "regenerate";
+    return internal ? Role::other : Role::scheduler;
+}
+
 } // namespace
 
 std::string plain_tool_name(std::string_view program)
@@ -185,6 +192,9 @@ Role role_of(std::string_view program, const std::vector<std::string>& argv)
     }
     if (known == nullptr) {
         return called == "cmake" ? cmake_role(argv) : Role::other;
+    }
+    if (known->name == "meson") {
+        return meson_role(argv);
     }
     return known->name == "cmake" ? cmake_role(argv) : known->role;
 }

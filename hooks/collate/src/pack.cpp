@@ -258,6 +258,9 @@ Json link_package(const Package& package, const KnownFiles& known)
             }
         }
     }
+    for (const auto& script : package.scripts) {
+        sha256s.push_back(script.sha256);
+    }
     for (auto& file : known.by_content(sha256s)) {
         found[file.sha256].push_back(std::move(file));
     }

@@ -24,6 +24,8 @@ TEST_CASE("what a tool does depends on its words where one program is many")
     CHECK(role_of("/usr/bin/cmake", {"cmake", "--install", "b"}) == Role::installer);
     CHECK(role_of("/usr/bin/cmake", {"cmake", "-P", "b/cmake_install.cmake"}) == Role::installer);
     CHECK(role_of("/usr/bin/cmake", {"cmake", "-E", "copy", "a", "b"}) == Role::copier);
+    CHECK(role_of("/usr/bin/meson", {"meson", "setup", "b"}) == Role::scheduler);
+    CHECK(role_of("/usr/bin/meson", {"meson", "--internal", "exe", "--", "cat"}) == Role::other);
     CHECK(role_of("/usr/bin/ccache", {"gcc", "-c"}) == Role::compiler);
     CHECK(role_of("/usr/bin/busybox", {"cp", "a", "b"}) == Role::copier);
     CHECK(role_of("/usr/bin/python3.11", {"python3", "x.py"}) == Role::other);
