@@ -39,11 +39,18 @@ void record_restore(Context& context,
         body.update(more);
         drafts.push_back({.at = now, .kind = std::move(kind), .body = std::move(body)});
     };
-    if (plan.is_new && !store.find_vm(plan.uuid)) {
-        add("vm.deployed",
-            {{"adopted", true},
-             {"how", fmt::format("restored from snapshot {} of {}", snapshot.id, snapshot.vm_name)},
-             {"image", snapshot.image}});
+    const bool known = plan.is_new && store.find_vm(plan.uuid).has_value();
+    if (known && plan.is_there) {
+        return; // by an earlier run
+    }
+    if (plan.is_new && !known) {
+        Json deployed = {
+            {"adopted", true},
+            {"how", fmt::format("restored from snapshot {} of {}", snapshot.id, snapshot.vm_name)}};
+        if (!snapshot.image.empty()) {
+            deployed["image"] = snapshot.image;
+        }
+        add("vm.deployed", deployed);
     }
     add("vm.state", {{"reason", "restored from a snapshot"}, {"state", "stopped"}});
     add("vm.changed",

@@ -91,7 +91,7 @@ TEST_CASE("a point's bytes stand still while the guest writes, and two points ex
 }
 
 TEST_CASE("a capture that is killed leaves the VM running, and the next one leaves nothing of it",
-          "[.][killed]")
+          "[killed]")
 {
     if (!can_run_vms()) {
         return;
