@@ -101,6 +101,25 @@ class BuildSystems(BuildCase):
         self.assertIn(links["usr/bin/demo"], ("content", "build-id"))
         self.assertNotIn("unexplained", links.values(), links)
 
+    def test_a_script_that_schedules_generates_deletes_renames_and_copies(self):
+        self.write("a.c", "int a(void){return 0;}\n")
+        self.write("main.c", "int a(void); int main(void){return a();}\n")
+        self.write("build.py", "import os, shutil, subprocess\n"
+                   "for name in ('a', 'main'):\n"
+                   "    open('gen_%s.c' % name, 'w').write(open(name + '.c').read())\n"
+                   "    subprocess.check_call(['gcc', '-c', 'gen_%s.c' % name, '-o', name + '.o'])\n"
+                   "    os.unlink('gen_%s.c' % name)\n"
+                   "subprocess.check_call(['gcc', '-o', 'linked', 'a.o', 'main.o'])\n"
+                   "os.rename('linked', 'final')\n"
+                   "shutil.copy2('final', 'copy')\n"
+                   "os.link('final', 'again')\n")
+        manifest = self.build(["python3", "build.py"])
+        self.assertEqual(manifest.inputs("a.o"), ["gen_a.c"])
+        for output in ("final", "copy", "again"):
+            behind = manifest.sources_behind(output)
+            self.assertTrue({"a.c", "main.c"} <= behind, (output, behind))
+            self.assertNotIn("gen_a.c", behind)
+
     @needs("cmake", "ninja")
     def test_an_external_project(self):
         self.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.24)\nproject(outer LANGUAGES C)\ninclude(ExternalProject)\n"
@@ -167,7 +186,7 @@ class Large(BuildCase):
             self.assertEqual(manifest.paths(step["inputs"]), ["in"])
         self.assertEqual(manifest.holes, [])
         for path in ("out-1", f"out-{count}"):
-            self.assertEqual(manifest.file(path)["sha256"], sha256(self.at(path)))
+            self.assertEqual(manifest.files[manifest.artifact(path)["file"]]["sha256"], sha256(self.at(path)))
 
 
 if __name__ == "__main__":
