@@ -133,6 +133,23 @@ SettingsRule settings_rule_from(const Node& node)
     return rule;
 }
 
+RegistryRule registry_rule_from(const Node& node)
+{
+    node.allow_only({"hive", "keys", "depth"});
+    RegistryRule rule;
+    rule.hive = node.at("hive").text();
+    if (!rule.hive.starts_with('/')) {
+        node.at("hive").refuse("a path begins with \"/\"");
+    }
+    for (const auto& key : node.at("keys").elements()) {
+        rule.keys.push_back(key.text());
+    }
+    if (const auto depth = node.find("depth")) {
+        rule.depth = static_cast<std::uint32_t>(depth->integer_within(0, 64));
+    }
+    return rule;
+}
+
 Budget budget_from(const Node& node)
 {
     node.allow_only({"features", "file_mib", "settings_mib", "total_mib", "seconds"});
@@ -170,7 +187,8 @@ bool Definition::wants(std::string_view extractor) const noexcept
 Definition parse_definition(std::string_view text, const std::string& name)
 {
     const auto root = Node::parse(text, name);
-    root.allow_only({"version", "name", "files", "settings", "packages", "extractors", "budget"});
+    root.allow_only(
+        {"version", "name", "files", "settings", "registry", "packages", "extractors", "budget"});
     static_cast<void>(root.at("version").integer_within(1, 1));
     Definition definition;
     definition.name = root.at("name").text();
@@ -182,6 +200,11 @@ Definition parse_definition(std::string_view text, const std::string& name)
     if (const auto settings = root.find("settings")) {
         for (const auto& rule : settings->elements()) {
             definition.settings.push_back(settings_rule_from(rule));
+        }
+    }
+    if (const auto registry = root.find("registry")) {
+        for (const auto& rule : registry->elements()) {
+            definition.registry.push_back(registry_rule_from(rule));
         }
     }
     if (const auto packages = root.find("packages")) {

@@ -79,6 +79,11 @@ extract(volume::Filesystem& tree, const Definition& definition, const ExtractOpt
         guarded(sink, [&] { extract_packages(source, sink); });
         set.extractors.push_back(sink.report());
     }
+    if (!definition.registry.empty()) {
+        Sink sink("registry", set.features, definition.budget.features);
+        guarded(sink, [&] { extract_registry(source, sink); });
+        set.extractors.push_back(sink.report());
+    }
     run_content(source, options.settings, set);
     set.arrange();
     return set;

@@ -98,6 +98,7 @@ struct Adder {
 
 void extract_accounts(Source& source, Sink& users, Sink& groups);
 void extract_packages(Source& source, Sink& sink);
+void extract_registry(Source& source, Sink& sink);
 void extract_units(Source& source, Sink& sink);
 void extract_cron(Source& source, Sink& sink);
 void extract_mounts(Source& source, Sink& sink);

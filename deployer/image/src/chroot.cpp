@@ -40,9 +40,9 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mkdir "$root/run/lock" "$root/run/stemma"
 mount --bind "$2" "$root/run/stemma"
 set +e
-chroot "$root" /usr/bin/env -i PATH="$PATH" HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+env -i PATH="$PATH" HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
     DEBCONF_NONINTERACTIVE_SEEN=true SYSTEMD_OFFLINE=1 SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
-    /bin/sh /run/stemma/script
+    chroot "$root" /bin/sh /run/stemma/script
 code=$?
 for d in run/stemma run tmp proc dev; do umount -l "$root/$d"; done
 for d in $made; do rmdir "$root/$d"; done
@@ -254,6 +254,23 @@ private:
     std::map<std::uint64_t, std::string> names_;
 };
 
+/// A link of the image must not lead what is written or mounted here to this machine's own files.
+void expect_within(const fs::path& root)
+{
+    const auto inside = fs::canonical(root);
+    for (const std::string_view name : {"dev", "proc", "sys", "run", "tmp", "etc", "usr/sbin"}) {
+        const auto place = fs::weakly_canonical(root / name);
+        const auto [end, unused] =
+            std::mismatch(inside.begin(), inside.end(), place.begin(), place.end());
+        if (end != inside.end() ||
+            (fs::is_symlink(fs::symlink_status(root / name)) && !fs::exists(root / name))) {
+            throw Error(ErrorCode::unsupported,
+                        fmt::format("/{} of the image is a link that leads out of it", name),
+                        "--mode appliance works on the image itself");
+        }
+    }
+}
+
 /// Forbids services while it is there, and keeps the machine's id as it was.
 class Guarded {
 public:
@@ -266,9 +283,10 @@ public:
             write_file(policy_, "#!/bin/sh\nexit 101\n", 0755);
             made_ = true;
         }
-        before_ = fs::is_regular_file(fs::symlink_status(id_, ignored))
-                      ? std::optional(read_file(id_, 1 << 16))
-                      : std::nullopt;
+        if (fs::is_regular_file(fs::symlink_status(id_, ignored))) {
+            before_ = read_file(id_, 1 << 16);
+            check(::lstat(id_.c_str(), &as_), "look at", id_.string());
+        }
     }
 
     void end()
@@ -281,15 +299,27 @@ public:
         if (there && !before_) {
             fs::remove(id_);
         } else if (before_ && there && read_file(id_, 1 << 16) != *before_) {
-            write_file(id_, *before_, 0444);
+            put_back();
         }
     }
 
 private:
+    /// The same file with the same mode, owner and time, as if nobody had touched it.
+    void put_back()
+    {
+        const Fd file = open_file(id_.string(), O_WRONLY | O_TRUNC | O_NOFOLLOW);
+        write_all(file.get(), *before_, id_.string());
+        check(::fchown(file.get(), as_.st_uid, as_.st_gid), "give away", id_.string());
+        check(::fchmod(file.get(), as_.st_mode & 07777U), "set the mode of", id_.string());
+        const std::array<timespec, 2> times = {as_.st_atim, as_.st_mtim};
+        check(::futimens(file.get(), times.data()), "set the time of", id_.string());
+    }
+
     fs::path policy_;
     fs::path id_;
     bool made_ = false;
     std::optional<std::string> before_;
+    struct stat as_ {};
 };
 
 ApplianceResult run_script(const fs::path& root, const ChrootJob& job, const Cancel& cancel)
@@ -333,9 +363,11 @@ run_in_chroot(ext::Editor& editor, const ChrootJob& job, const Cancel& cancel, L
     const fs::path root = work.path() / "root";
     fs::create_directory(root);
     Unpacker(editor.tree(), root, cancel).unpack();
+    expect_within(root);
     Guarded guarded(root);
     const auto result = run_script(root, job, cancel);
     cancel.check();
+    expect_within(root); // the script may have made links
     guarded.end();
     if (result.exit != 0) {
         return result;

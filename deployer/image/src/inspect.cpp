@@ -12,6 +12,7 @@
 #include "dpkg_database.hpp"
 #include "elf_notes.hpp"
 #include "record.hpp"
+#include "windows.hpp"
 
 namespace stemma::image {
 
@@ -36,7 +37,7 @@ public:
 
     Inspection inspect()
     {
-        found_.os = os_release_value(tree_, "PRETTY_NAME");
+        find_os();
         if (DpkgDatabase::present(tree_)) {
             found_.packages = DpkgDatabase::load(tree_).packages_json();
         }
@@ -56,6 +57,23 @@ public:
     }
 
 private:
+    void find_os()
+    {
+        found_.os = os_release_value(tree_, "PRETTY_NAME");
+        if (!found_.os.empty()) {
+            return;
+        }
+        try {
+            const auto windows = windows_version(tree_);
+            found_.os = windows.name;
+            if (windows.unclean) {
+                damaged("the registry", "its newest changes lie in log files and are not seen");
+            }
+        } catch (const Error& error) {
+            damaged("the registry", error.one_line());
+        }
+    }
+
     void damaged(const std::string& path, const std::string& why)
     {
         found_.damage.push_back(printable(path) + ": " + why);

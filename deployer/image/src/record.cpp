@@ -5,6 +5,7 @@
 #include "stemma/volume/borrowed.hpp"
 
 #include "dpkg_database.hpp"
+#include "windows.hpp"
 
 namespace stemma::image {
 
@@ -37,7 +38,7 @@ void make_folder(const fs::path& folder)
 
 void describe_tree(NewVersion& version, volume::Filesystem& tree)
 {
-    version.os = os_release_value(tree, "PRETTY_NAME");
+    version.os = os_name(tree);
     if (DpkgDatabase::present(tree)) {
         version.packages = DpkgDatabase::load(tree).packages_json();
     }

@@ -27,6 +27,14 @@ struct SettingsRule {
     std::string parser = "auto"; ///< a dialect's name, or "auto": by path and content
 };
 
+/// Keys of a file of Windows' registry, whose values are settings.
+struct RegistryRule {
+    std::string hive; ///< path of the file
+    std::vector<std::string>
+        keys;                ///< "Microsoft\\Windows NT\\CurrentVersion", from the hive's root
+    std::uint32_t depth = 8; ///< of keys below them, 0..64
+};
+
 /// What an extraction may cost. Where a bound is met, the extractor ends as `partial` and says so.
 struct Budget {
     std::uint64_t features = 500'000;           ///< per extractor
@@ -41,6 +49,7 @@ struct Definition {
     std::string name;
     std::vector<FileRule> files;
     std::vector<SettingsRule> settings;
+    std::vector<RegistryRule> registry;
     std::vector<std::string> packages;   ///< of "dpkg", "apk", "rpm"
     std::vector<std::string> extractors; ///< of extractor_names()
     Budget budget;

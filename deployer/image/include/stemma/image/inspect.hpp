@@ -42,7 +42,7 @@ struct Likely {
 };
 
 struct Inspection {
-    std::string os;                  ///< PRETTY_NAME of os-release; may be empty
+    std::string os;                  ///< PRETTY_NAME, or Windows' name and build; may be empty
     Json packages = Json::array();   ///< [{name version arch purl}]
     std::uint64_t files = 0;         ///< regular files that were read
     std::uint64_t programs = 0;      ///< ELF files with a build-id
