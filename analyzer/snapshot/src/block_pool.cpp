@@ -382,7 +382,12 @@ BlockPool::collect(const std::vector<BlockMap>& maps, bool only_say, const Cance
 
 std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, const Cancel& cancel)
 {
-    std::vector<std::string> found;
+    struct Run {
+        std::uint64_t from = 0;
+        std::uint64_t until = 0;
+        std::string why; ///< of its first block
+    };
+    std::vector<Run> runs;
     std::vector<std::byte> block(pool_block);
     for (const auto& extent : kept.extents(0, kept.size())) {
         const auto end = extent.offset + extent.length;
@@ -392,17 +397,21 @@ std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, cons
             try {
                 kept.read(at, std::span(block).first(length));
             } catch (const Error& error) {
-                if (error.code() == ErrorCode::interrupted || found.size() >= limit) {
-                    throw;
+                if (runs.empty() || runs.back().until != at) {
+                    runs.push_back({at, at, error.message()});
                 }
-                found.push_back(
-                    fmt::format("bytes {} to {}: {}", at, at + length - 1, error.message()));
+                runs.back().until = at + length;
             }
-            if (found.size() >= limit) {
-                return found;
+            if (runs.size() > limit) {
+                break;
             }
         }
     }
+    std::vector<std::string> found;
+    for (const auto& run : runs) {
+        found.push_back(fmt::format("bytes {} to {}: {}", run.from, run.until - 1, run.why));
+    }
+    found.resize(std::min(found.size(), limit));
     return found;
 }
 

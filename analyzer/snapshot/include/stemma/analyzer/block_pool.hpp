@@ -105,7 +105,8 @@ private:
 };
 
 /// Reads all of a map's blocks.
-/// returns  what is damaged: "bytes 8192 to 12287: …", at most `limit` of them; empty: it is whole
+/// returns  what is damaged: "bytes 8192 to 12287: …", each run of blocks with the reason of its
+///          first, at most `limit` of them; empty: it is whole
 std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, const Cancel& cancel);
 
 /// Writes the parts of `from` that are not zeros into `to`, which reads as zeros and is as large.
