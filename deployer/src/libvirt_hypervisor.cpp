@@ -187,6 +187,19 @@ void LibvirtHypervisor::define(const VmSpec& spec)
         settings_.name);
 }
 
+/// A deployer that was killed may have asked for the same a moment ago, and libvirt is still at it:
+/// then this call fails, and the VM runs.
+static void until_it_runs(const virt::Domain& domain, void (virt::Domain::*act)() const)
+{
+    try {
+        (domain.*act)();
+    } catch (const Error&) {
+        if (domain.status().state != virt::DomainState::running) {
+            throw;
+        }
+    }
+}
+
 void LibvirtHypervisor::start(const std::string& uuid)
 {
     const auto domain = connection_.find_by_uuid(uuid);
@@ -204,10 +217,10 @@ void LibvirtHypervisor::start(const std::string& uuid)
                         domain->name() + " is being migrated, and was not touched",
                         "`stemma vm migrate " + domain->name() + " HOST` follows it to its end");
         }
-        domain->resume();
+        until_it_runs(*domain, &virt::Domain::resume);
         return;
     default:
-        domain->start();
+        until_it_runs(*domain, &virt::Domain::start);
     }
 }
 
