@@ -156,6 +156,7 @@ std::vector<Domain> Connection::domains() const
         throw last_error("list the domains of " + safe_uri(uri_));
     }
     std::vector<Domain> domains;
+    domains.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) {
         domains.emplace_back(handle_, list[i]);
     }

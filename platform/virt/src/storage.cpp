@@ -315,6 +315,7 @@ std::vector<StorageVolume> StoragePool::volumes() const
         throw last_error("list storage pool " + name());
     }
     std::vector<StorageVolume> volumes;
+    volumes.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) {
         volumes.emplace_back(connection_, list[i]);
     }

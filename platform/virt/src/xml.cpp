@@ -162,17 +162,24 @@ const XmlElement* XmlElement::find(std::string_view path) const
     return found.empty() ? nullptr : found.front();
 }
 
+static void add_children(const XmlElement& element,
+                         std::string_view name,
+                         std::vector<const XmlElement*>& found)
+{
+    for (const auto& child : element.children) {
+        if (child.name == name) {
+            found.push_back(&child);
+        }
+    }
+}
+
 std::vector<const XmlElement*> XmlElement::all(std::string_view path) const
 {
     std::vector<const XmlElement*> here{this};
     for (const auto step : split(path, '/')) {
         std::vector<const XmlElement*> next;
         for (const auto* element : here) {
-            for (const auto& child : element->children) {
-                if (child.name == step) {
-                    next.push_back(&child);
-                }
-            }
+            add_children(*element, step, next);
         }
         here = std::move(next);
     }

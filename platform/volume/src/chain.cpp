@@ -40,7 +40,7 @@ fs::path resolve(const Container& owner,
                 "{}: its {} \"{}\" is not a plain file name", owner.path.string(), role, shown));
     }
     std::error_code problem;
-    const fs::path target =
+    fs::path target =
         fs::weakly_canonical((owner.path.parent_path() / name).lexically_normal(), problem);
     const bool inside = !problem && std::any_of(allowed.begin(), allowed.end(), [&](const auto& f) {
         return lies_in(target, f);

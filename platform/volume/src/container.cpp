@@ -117,6 +117,18 @@ constexpr std::uint32_t qcow2_end = 0;
 constexpr std::uint32_t qcow2_backing_format = 0xE2792ACA;
 constexpr std::uint32_t qcow2_data_file = 0x44415441;
 
+void take_qcow2_extension(Container& container, std::uint32_t kind, const std::string& text)
+{
+    if (kind == qcow2_data_file) {
+        container.data_file = text;
+        return;
+    }
+    container.backing_format = container_format_from(text);
+    if (!container.backing_format) {
+        refuse(container, fmt::format("its backing format is \"{}\"", printable(text)));
+    }
+}
+
 void read_qcow2_extensions(const HeaderFile& file,
                            Container& container,
                            std::uint64_t at,
@@ -137,15 +149,7 @@ void read_qcow2_extensions(const HeaderFile& file,
         }
         if (kind == qcow2_backing_format || kind == qcow2_data_file) {
             const auto body = file.read(at + 8, std::min<std::uint32_t>(length, 4096));
-            const std::string text = text_at(body, 0, body.size());
-            if (kind == qcow2_data_file) {
-                container.data_file = text;
-            } else {
-                container.backing_format = container_format_from(text);
-                if (!container.backing_format) {
-                    refuse(container, fmt::format("its backing format is \"{}\"", printable(text)));
-                }
-            }
+            take_qcow2_extension(container, kind, text_at(body, 0, body.size()));
         }
         at += 8 + ((std::uint64_t{length} + 7) & ~std::uint64_t{7});
     }

@@ -74,18 +74,21 @@ void read_through(Volume& volume,
     constexpr std::uint64_t question = std::uint64_t{1} << 30U;
     std::vector<std::byte> buffer(piece);
     const std::vector<std::byte> zeros(piece);
+    const auto give = [&](const Extent& extent) {
+        for (std::uint64_t done = 0; done < extent.length; done += piece) {
+            const std::uint64_t now = std::min(piece, extent.length - done);
+            if (extent.zero) {
+                sink(std::span(zeros).first(now));
+                continue;
+            }
+            volume.read(extent.offset + done, std::span(buffer).first(now));
+            sink(std::span(std::as_const(buffer)).first(now));
+        }
+    };
     for (std::uint64_t asked = 0; asked < length; asked += question) {
         const std::uint64_t part = std::min(question, length - asked);
         for (const Extent& extent : volume.extents(offset + asked, part)) {
-            for (std::uint64_t done = 0; done < extent.length; done += piece) {
-                const std::uint64_t now = std::min(piece, extent.length - done);
-                if (extent.zero) {
-                    sink(std::span(zeros).first(now));
-                    continue;
-                }
-                volume.read(extent.offset + done, std::span(buffer).first(now));
-                sink(std::span(std::as_const(buffer)).first(now));
-            }
+            give(extent);
         }
     }
 }

@@ -46,11 +46,11 @@ struct XmlElement {
     [[nodiscard]] const XmlElement* find(std::string_view path) const;
     /// All of them: the last step may match several children.
     [[nodiscard]] std::vector<const XmlElement*> all(std::string_view path) const;
-    [[nodiscard]] std::string attribute(std::string_view name) const; ///< empty when missing
+    [[nodiscard]] std::string attribute(std::string_view key) const; ///< empty when missing
     /// Text of find(path), trimmed; empty when missing.
     [[nodiscard]] std::string text_at(std::string_view path) const;
     /// Attribute of find(path); empty when missing.
-    [[nodiscard]] std::string attribute_at(std::string_view path, std::string_view name) const;
+    [[nodiscard]] std::string attribute_at(std::string_view path, std::string_view key) const;
 };
 
 /// Parses untrusted XML: no network, no entities, no document type, at most 4 MiB and 64 levels.
