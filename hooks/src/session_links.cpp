@@ -133,13 +133,14 @@ void Session::settle_link(Process& process, int code)
         line,
         [&](const LinkInput& input) { return find_linked(process, line, input); },
         open_linked(process, joined(image.cwd, line.output)));
-    for (const auto& [path, archive] : archives_) {
+    for (const auto& known : archives_) {
+        const auto archive = known.second;
         if (reads.count(archive) == 0) {
             continue;
         }
         const auto taken =
             std::find_if(link.archives.begin(), link.archives.end(), [&](const auto& members) {
-                return members.archive == path;
+                return members.archive == known.first;
             });
         Extraction extraction;
         extraction.archive = archive;
