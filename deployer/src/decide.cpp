@@ -70,7 +70,12 @@ std::string why_not_there(const ObservedHost* host, const std::string& name)
                " is fenced: a release file that names another one, or none, "
                "makes it elsewhere";
     }
-    return host->reachable ? "" : "host " + name + " cannot be reached: " + host->error;
+    return host->reachable
+               ? ""
+               : fmt::format("host {0} cannot be reached: {1}; if it is dead, --i-fenced {0} lets "
+                             "what was there be made elsewhere",
+                             name,
+                             host->error);
 }
 
 /// Two hosts define it; which copy is meant the lineage knows, but not what is in the other one.
