@@ -8,6 +8,14 @@ namespace stemma::guestfs {
 
 namespace {
 
+// The address sanitizer stands before functions (xdr_…) whose real ones it looks for when the
+// program starts, and not in what is loaded later: the first call would be one of nothing.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 constexpr const char* library_name = "libguestfs.so.0";
 
 [[noreturn]] void refuse(const std::string& what)
@@ -62,6 +70,10 @@ Functions find_functions(void* library)
 
 Functions load()
 {
+    if (sanitized) {
+        throw Error(ErrorCode::unsupported,
+                    "libguestfs cannot be loaded into a program with the address sanitizer");
+    }
     void* library = ::dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         refuse("libguestfs is not installed");
