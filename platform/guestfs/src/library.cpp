@@ -72,7 +72,8 @@ Functions load()
 {
     if (sanitized) {
         throw Error(ErrorCode::unsupported,
-                    "libguestfs cannot be loaded into a program with the address sanitizer");
+                    "libguestfs cannot be loaded into a program with the address sanitizer",
+                    packages_to_install());
     }
     void* library = ::dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
