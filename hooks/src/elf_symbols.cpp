@@ -1,5 +1,7 @@
 #include "elf_symbols.hpp"
 
+#include "stemma/core/bytes.hpp"
+
 #include <elf.h>
 
 #include <cstring>

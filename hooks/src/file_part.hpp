@@ -3,10 +3,8 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace stemma::hooks {
 
@@ -69,17 +67,5 @@ private:
     std::uint64_t start_;
     std::uint64_t size_;
 };
-
-/// A number that lies in `bytes` at any alignment; nullopt behind the end.
-template <typename T>
-std::optional<T> load(std::string_view bytes, std::uint64_t at)
-{
-    if (at > bytes.size() || bytes.size() - at < sizeof(T)) {
-        return std::nullopt;
-    }
-    T value;
-    std::memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-}
 
 } // namespace stemma::hooks

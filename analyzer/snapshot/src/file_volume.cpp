@@ -1,5 +1,6 @@
 #include "stemma/analyzer/file_volume.hpp"
 
+#include "stemma/core/bytes.hpp"
 #include "stemma/core/error.hpp"
 
 #include <fcntl.h>
@@ -34,17 +35,8 @@ FileVolume::FileVolume(const std::filesystem::path& file, std::uint64_t size)
 
 void FileVolume::read(std::uint64_t offset, std::span<std::byte> into)
 {
-    std::size_t done = 0;
-    while (done < into.size()) {
-        const auto got = ::pread(
-            fd_.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-        if (got == 0) {
-            throw Error(ErrorCode::corrupt, fmt::format("{} ends before", name_));
-        }
-        if (got < 0 && errno != EINTR) {
-            throw system_error(errno, fmt::format("read {}", name_));
-        }
-        done += got > 0 ? static_cast<std::size_t>(got) : 0;
+    if (read_at(fd_.get(), offset, into, name_) < into.size()) {
+        throw Error(ErrorCode::corrupt, fmt::format("{} ends before", name_));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "pack_file.hpp"
 
+#include "stemma/core/bytes.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/volume/volume.hpp"
 #include "stemma/zstd/zstd.hpp"
@@ -145,20 +146,8 @@ PackReader::PackReader(const std::filesystem::path& file)
 std::string PackReader::bytes_at(int fd, std::uint64_t offset, std::size_t size) const
 {
     std::string bytes(size, '\0');
-    std::size_t done = 0;
-    while (done < size) {
-        const auto got =
-            ::pread(fd, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            throw system_error(errno, fmt::format("read {}", name_));
-        }
-        if (got == 0) {
-            throw Error(ErrorCode::corrupt, fmt::format("{} is cut short", name_));
-        }
-        done += static_cast<std::size_t>(got);
+    if (read_at(fd, offset, std::as_writable_bytes(std::span(bytes)), name_) < size) {
+        throw Error(ErrorCode::corrupt, fmt::format("{} is cut short", name_));
     }
     return bytes;
 }

@@ -1,5 +1,6 @@
 #include "delta_file.hpp"
 
+#include "stemma/core/bytes.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
@@ -49,22 +50,11 @@ Digest digest_at(std::string_view text, std::size_t at)
     return digest;
 }
 
-std::string read_at(const Fd& file, std::uint64_t at, std::size_t count, const std::string& name)
+std::string piece_of(const Fd& file, std::uint64_t at, std::size_t count, const std::string& name)
 {
     std::string bytes(count, '\0');
-    for (std::size_t done = 0; done < count;) {
-        const ssize_t got =
-            ::pread(file.get(), bytes.data() + done, count - done, static_cast<off_t>(at + done));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            throw system_error(errno, fmt::format("read {}", name));
-        }
-        if (got == 0) {
-            throw Error(ErrorCode::corrupt, fmt::format("{}: the delta is cut off", name));
-        }
-        done += static_cast<std::size_t>(got);
+    if (read_at(file.get(), at, std::as_writable_bytes(std::span(bytes)), name) < count) {
+        throw Error(ErrorCode::corrupt, fmt::format("{}: the delta is cut off", name));
     }
     return bytes;
 }
@@ -170,9 +160,9 @@ void DeltaReader::verify()
     Sha256 hash;
     const std::uint64_t hashed = info_.file_bytes - digest_bytes;
     for (std::uint64_t at = 0; at < hashed; at += piece) {
-        hash.update(read_at(file_, at, std::min(piece, hashed - at), path_.string()));
+        hash.update(piece_of(file_, at, std::min(piece, hashed - at), path_.string()));
     }
-    const auto foot = read_at(file_, end_, foot_bytes, path_.string());
+    const auto foot = piece_of(file_, end_, foot_bytes, path_.string());
     if (number(foot, 0, 4) != 0 || digest_at(foot, 12) != hash.finish()) {
         refuse("its digest does not match, it is cut off or damaged");
     }
@@ -184,7 +174,7 @@ std::string DeltaReader::take(std::size_t count)
     if (count > end_ - at_) {
         refuse("a chunk is cut off");
     }
-    auto bytes = read_at(file_, at_, count, path_.string());
+    auto bytes = piece_of(file_, at_, count, path_.string());
     at_ += count;
     return bytes;
 }

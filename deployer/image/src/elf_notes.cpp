@@ -1,27 +1,16 @@
 #include "elf_notes.hpp"
 
+#include "stemma/core/bytes.hpp"
+
 #include <elf.h>
 
 #include <algorithm>
-#include <cstring>
-#include <optional>
 
 namespace stemma::image {
 
 namespace {
 
 constexpr std::size_t most_notes = 64;
-
-template <typename T>
-std::optional<T> load(std::string_view bytes, std::uint64_t at)
-{
-    if (at > bytes.size() || bytes.size() - at < sizeof(T)) {
-        return std::nullopt;
-    }
-    T value;
-    std::memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-}
 
 std::size_t padded(std::uint32_t size)
 {

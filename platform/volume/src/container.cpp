@@ -1,5 +1,6 @@
 #include "stemma/volume/container.hpp"
 
+#include "stemma/core/bytes.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/fd.hpp"
 #include "stemma/core/text.hpp"
@@ -62,22 +63,7 @@ public:
     [[nodiscard]] std::vector<std::byte> read(std::uint64_t offset, std::size_t length) const
     {
         std::vector<std::byte> bytes(length);
-        std::size_t done = 0;
-        while (done < length) {
-            const ssize_t got = ::pread(
-                fd_.get(), bytes.data() + done, length - done, static_cast<off_t>(offset + done));
-            if (got < 0 && errno == EINTR) {
-                continue;
-            }
-            if (got < 0) {
-                throw system_error(errno, fmt::format("read {}", path_.string()));
-            }
-            if (got == 0) {
-                break;
-            }
-            done += static_cast<std::size_t>(got);
-        }
-        bytes.resize(done);
+        bytes.resize(read_at(fd_.get(), offset, bytes, path_.string()));
         return bytes;
     }
 
