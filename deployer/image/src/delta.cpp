@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "delta_file.hpp"
+#include "disk_stream.hpp"
 
 namespace stemma::image {
 
@@ -118,6 +119,25 @@ private:
     std::string old_;
 };
 
+/// Compares pieces of the same place and length, of which `at` is the offset.
+void compare_piece(std::uint64_t at,
+                   std::span<const std::byte> was,
+                   std::span<const std::byte> is,
+                   ChunkMaker& maker)
+{
+    if (std::memcmp(was.data(), is.data(), is.size()) == 0) {
+        return;
+    }
+    for (std::size_t done = 0; done < is.size(); done += delta_block) {
+        const auto length = std::min<std::size_t>(delta_block, is.size() - done);
+        const auto from = as_text(was.subspan(done, length));
+        const auto to = as_text(is.subspan(done, length));
+        if (from != to) {
+            maker.add((at + done) / delta_block, from, to);
+        }
+    }
+}
+
 void compare_range(
     Side& before, Side& after, const Range& range, ChunkMaker& maker, const Cancel& cancel)
 {
@@ -131,17 +151,41 @@ void compare_range(
         const auto right = std::span(is).first(count);
         const bool was_data = before.read(at, left);
         const bool is_data = after.read(at, right);
-        if ((!was_data && !is_data) || std::memcmp(left.data(), right.data(), count) == 0) {
-            continue;
+        if (was_data || is_data) {
+            compare_piece(at, left, right, maker);
         }
-        for (std::size_t done = 0; done < count; done += delta_block) {
-            const auto length = std::min<std::size_t>(delta_block, count - done);
-            const auto from = as_text(left.subspan(done, length));
-            const auto to = as_text(right.subspan(done, length));
-            if (from != to) {
-                maker.add((at + done) / delta_block, from, to);
-            }
+    }
+}
+
+/// The next piece as long as that of the other disk, with zeros where this one has ended.
+std::span<const std::byte> padded(const std::optional<DiskStream::Piece>& piece,
+                                  std::size_t length,
+                                  std::vector<std::byte>& buffer)
+{
+    const auto bytes = piece ? piece->bytes : std::span<const std::byte>();
+    if (bytes.size() >= length) {
+        return bytes.first(length);
+    }
+    buffer.assign(bytes.begin(), bytes.end());
+    buffer.resize(length);
+    return buffer;
+}
+
+/// Compares two disks of which nothing is known from the first byte to the last.
+void compare_streams(DiskStream& before, DiskStream& after, ChunkMaker& maker, const Cancel& cancel)
+{
+    std::vector<std::byte> buffer;
+    std::uint64_t at = 0;
+    for (auto is = after.next(); is; is = after.next()) {
+        cancel.check();
+        const auto was = before.next();
+        if (!(is->hole && (!was || was->hole))) {
+            compare_piece(at, padded(was, is->bytes.size(), buffer), is->bytes, maker);
         }
+        at += is->bytes.size();
+    }
+    while (before.next()) { // the rest of a larger disk counts for its digest
+        cancel.check();
     }
 }
 
@@ -161,51 +205,71 @@ std::optional<std::size_t> layers_above(const Selected& from, const Selected& to
     return std::nullopt;
 }
 
-/// Where the layers above the base hold anything at all, as qemu-img sees it.
-std::vector<Range> allocated_above(const Selected& to, std::size_t layers)
-{
-    const auto chain = disk::chain_of(to.path, to.open);
-    const auto node = "json:" + volume::blockdev_json(chain, false, to.open.force_share);
-    Command command{.argv = {"qemu-img", "map", "--output=json"}};
-    if (to.open.force_share) {
-        command.argv.emplace_back("-U");
-    }
-    command.argv.push_back(node);
-    command.max_output = std::size_t{256} << 20U;
-    const auto result = run_checked(command);
-    std::vector<Range> ranges;
-    for (const auto& extent : parse_json(result.out, "qemu-img map")) {
-        if (static_cast<std::uint64_t>(integer_member(extent, "depth")) >= layers) {
-            continue;
+/// Where the layers of a disk above its base hold anything at all, as qemu-img sees it.
+class AllocationMap {
+public:
+    AllocationMap(const Selected& to, std::size_t layers) : layers_(layers)
+    {
+        const auto chain = disk::chain_of(to.path, to.open);
+        argv_ = {"qemu-img", "map", "--output=json"};
+        if (to.open.force_share) {
+            argv_.emplace_back("-U");
         }
-        const auto start = static_cast<std::uint64_t>(integer_member(extent, "start"));
-        const auto end = start + static_cast<std::uint64_t>(integer_member(extent, "length"));
-        const Range aligned{.begin = start / delta_block * delta_block, .end = end};
-        if (!ranges.empty() && ranges.back().end >= aligned.begin) {
-            ranges.back().end = end;
-        } else {
-            ranges.push_back(aligned);
+        argv_.push_back("json:" + volume::blockdev_json(chain, false, to.open.force_share));
+    }
+
+    std::vector<Range> ranges(std::uint64_t size)
+    {
+        ranges_.clear();
+        look_at({.begin = 0, .end = size});
+        return std::move(ranges_);
+    }
+
+private:
+    /// A scattered overlay has more to say than fits into memory: it is then asked by halves.
+    void look_at(const Range& part)
+    {
+        constexpr std::size_t most_words = std::size_t{4} << 20U;
+        Command command{.argv = argv_, .max_output = most_words};
+        command.argv.insert(command.argv.end() - 1,
+                            {fmt::format("--start-offset={}", part.begin),
+                             fmt::format("--max-length={}", part.end - part.begin)});
+        const auto words = run_checked(command).out;
+        if (words.size() < most_words) {
+            add(parse_json(words, "qemu-img map"));
+            return;
+        }
+        const auto middle = (part.begin + part.end) / 2 / delta_block * delta_block;
+        look_at({.begin = part.begin, .end = middle});
+        look_at({.begin = middle, .end = part.end});
+    }
+
+    void add(const Json& map)
+    {
+        for (const auto& extent : map) {
+            if (static_cast<std::uint64_t>(integer_member(extent, "depth")) >= layers_) {
+                continue;
+            }
+            const auto start = static_cast<std::uint64_t>(integer_member(extent, "start"));
+            const auto end = start + static_cast<std::uint64_t>(integer_member(extent, "length"));
+            const Range aligned{.begin = start / delta_block * delta_block, .end = end};
+            if (!ranges_.empty() && ranges_.back().end >= aligned.begin) {
+                ranges_.back().end = end;
+            } else {
+                ranges_.push_back(aligned);
+            }
         }
     }
-    return ranges;
-}
 
-/// The parts of the new disk that can differ from the old one.
-std::vector<Range>
-candidates(const Selected& from, const Selected& to, std::uint64_t from_size, std::uint64_t to_size)
-{
-    const auto layers = layers_above(from, to);
-    if (!layers || from_size != to_size) {
-        return {{.begin = 0, .end = to_size}};
-    }
-    return allocated_above(to, *layers);
-}
+    std::size_t layers_;
+    std::vector<std::string> argv_;
+    std::vector<Range> ranges_;
+};
 
-Digest digest_by_record(const Selected& selected, volume::Volume& disk)
+/// What the record says; nullopt for a file that nobody recorded.
+std::optional<Digest> recorded_digest(const Selected& selected)
 {
-    const auto known =
-        selected.recorded ? Digest::from_hex(selected.recorded->digest) : std::nullopt;
-    return known ? *known : digest_of(disk);
+    return selected.recorded ? Digest::from_hex(selected.recorded->digest) : std::nullopt;
 }
 
 /// Calls `work` with offset and length of each run's bytes; the disk may end within a block.
@@ -278,21 +342,27 @@ void resize(const fs::path& file, std::uint64_t size)
 DeltaInfo
 make_delta(const Selected& from, const Selected& to, const fs::path& out, const Cancel& cancel)
 {
-    const auto before = disk::open_disk(from.path, from.open);
-    const auto after = disk::open_disk(to.path, to.open);
-    DeltaWriter writer(out,
-                       {.from = digest_by_record(from, *before),
-                        .to = digest_by_record(to, *after),
-                        .from_size = before->size(),
-                        .to_size = after->size()});
+    const auto before = disk::open_disk_bytes(from.path, from.open);
+    const auto after = disk::open_disk_bytes(to.path, to.open);
+    const auto known_from = recorded_digest(from);
+    const auto known_to = recorded_digest(to);
+    DeltaWriter writer(out, before->size(), after->size());
     ChunkMaker maker(writer);
-    Side left(*before);
-    Side right(*after);
-    for (const Range& range : candidates(from, to, before->size(), after->size())) {
-        compare_range(left, right, range, maker, cancel);
+    const auto layers = layers_above(from, to);
+    if (layers && known_from && known_to && before->size() == after->size()) {
+        Side left(*before);
+        Side right(*after);
+        for (const Range& range : AllocationMap(to, *layers).ranges(after->size())) {
+            compare_range(left, right, range, maker, cancel);
+        }
+        maker.flush();
+        return writer.finish(*known_from, *known_to);
     }
+    DiskStream left(*before, known_from ? DiskStream::Digesting::no : DiskStream::Digesting::yes);
+    DiskStream right(*after, known_to ? DiskStream::Digesting::no : DiskStream::Digesting::yes);
+    compare_streams(left, right, maker, cancel);
     maker.flush();
-    return writer.finish();
+    return writer.finish(known_from.value_or(left.digest()), known_to.value_or(right.digest()));
 }
 
 DeltaInfo inspect_delta(const fs::path& delta)

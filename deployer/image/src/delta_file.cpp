@@ -50,39 +50,58 @@ Digest digest_at(std::string_view text, std::size_t at)
     return digest;
 }
 
-std::string piece_of(const Fd& file, std::uint64_t at, std::size_t count, const std::string& name)
+std::string piece_of(int file, std::uint64_t at, std::size_t count, const std::string& name)
 {
     std::string bytes(count, '\0');
-    if (read_at(file.get(), at, std::as_writable_bytes(std::span(bytes)), name) < count) {
+    if (read_at(file, at, std::as_writable_bytes(std::span(bytes)), name) < count) {
         throw Error(ErrorCode::corrupt, fmt::format("{}: the delta is cut off", name));
     }
     return bytes;
+}
+
+/// The digest of the first `count` bytes.
+Digest digest_of_beginning(int file, std::uint64_t count, const std::string& name)
+{
+    constexpr std::uint64_t piece = std::uint64_t{1} << 20U;
+    Sha256 hash;
+    for (std::uint64_t at = 0; at < count; at += piece) {
+        hash.update(piece_of(file, at, std::min(piece, count - at), name));
+    }
+    return hash.finish();
 }
 
 } // namespace
 
 // ---- writing ------------------------------------------------------------------------------------
 
-DeltaWriter::DeltaWriter(const std::filesystem::path& path, const DeltaInfo& promise)
-    : info_(promise), file_(path)
+DeltaWriter::DeltaWriter(const std::filesystem::path& path,
+                         std::uint64_t from_size,
+                         std::uint64_t to_size)
+    : name_(path.string()), file_(path)
 {
-    std::string head(magic);
-    put(head, version, 4);
-    put(head, delta_block, 4);
-    put(head, promise.from_size, 8);
-    put(head, promise.to_size, 8);
-    put(head, promise.from);
-    put(head, promise.to);
-    info_.changed_bytes = 0;
-    info_.file_bytes = 0;
-    write(head);
+    info_.from_size = from_size;
+    info_.to_size = to_size;
+    write(std::string(head_bytes, '\0')); // its room
 }
 
 void DeltaWriter::write(std::string_view bytes)
 {
-    hash_.update(bytes);
     file_.write(bytes);
     info_.file_bytes += bytes.size();
+}
+
+void DeltaWriter::write_head()
+{
+    std::string head(magic);
+    put(head, version, 4);
+    put(head, delta_block, 4);
+    put(head, info_.from_size, 8);
+    put(head, info_.to_size, 8);
+    put(head, info_.from);
+    put(head, info_.to);
+    if (::pwrite(file_.fd(), head.data(), head.size(), 0) != static_cast<ssize_t>(head.size())) {
+        throw system_error(errno, fmt::format("write {}", name_));
+    }
 }
 
 void DeltaWriter::add(const DeltaChunk& chunk)
@@ -100,16 +119,18 @@ void DeltaWriter::add(const DeltaChunk& chunk)
     write(chunk.frame);
 }
 
-DeltaInfo DeltaWriter::finish()
+DeltaInfo DeltaWriter::finish(const Digest& from, const Digest& to)
 {
+    info_.from = from;
+    info_.to = to;
+    write_head();
     std::string foot;
     put(foot, 0, 4);
     put(foot, info_.changed_bytes, 8);
     write(foot);
     std::string digest;
-    put(digest, hash_.finish());
-    file_.write(digest);
-    info_.file_bytes += digest.size();
+    put(digest, digest_of_beginning(file_.fd(), info_.file_bytes, name_));
+    write(digest);
     file_.commit();
     return info_;
 }
@@ -156,14 +177,10 @@ void DeltaReader::refuse(std::string_view why) const
 
 void DeltaReader::verify()
 {
-    constexpr std::uint64_t piece = std::uint64_t{1} << 20U;
-    Sha256 hash;
-    const std::uint64_t hashed = info_.file_bytes - digest_bytes;
-    for (std::uint64_t at = 0; at < hashed; at += piece) {
-        hash.update(piece_of(file_, at, std::min(piece, hashed - at), path_.string()));
-    }
-    const auto foot = piece_of(file_, end_, foot_bytes, path_.string());
-    if (number(foot, 0, 4) != 0 || digest_at(foot, 12) != hash.finish()) {
+    const auto digest =
+        digest_of_beginning(file_.get(), info_.file_bytes - digest_bytes, path_.string());
+    const auto foot = piece_of(file_.get(), end_, foot_bytes, path_.string());
+    if (number(foot, 0, 4) != 0 || digest_at(foot, 12) != digest) {
         refuse("its digest does not match, it is cut off or damaged");
     }
     info_.changed_bytes = number(foot, 4, 8);
@@ -174,7 +191,7 @@ std::string DeltaReader::take(std::size_t count)
     if (count > end_ - at_) {
         refuse("a chunk is cut off");
     }
-    auto bytes = piece_of(file_, at_, count, path_.string());
+    auto bytes = piece_of(file_.get(), at_, count, path_.string());
     at_ += count;
     return bytes;
 }

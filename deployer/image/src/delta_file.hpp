@@ -42,17 +42,19 @@ struct DeltaChunk {
 
 class DeltaWriter {
 public:
-    /// promise  what the head says; changed_bytes and file_bytes are counted here
-    DeltaWriter(const std::filesystem::path& path, const DeltaInfo& promise);
+    /// from_size, to_size  of the virtual disks
+    DeltaWriter(const std::filesystem::path& path, std::uint64_t from_size, std::uint64_t to_size);
     void add(const DeltaChunk& chunk);
-    DeltaInfo finish();
+    /// The digests of both disks come last, so that they can be taken on the way.
+    DeltaInfo finish(const Digest& from, const Digest& to);
 
 private:
     void write(std::string_view bytes);
+    void write_head();
 
+    std::string name_;
     DeltaInfo info_;
     NewFile file_;
-    Sha256 hash_;
 };
 
 class DeltaReader {

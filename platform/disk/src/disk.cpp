@@ -5,6 +5,8 @@
 #include "stemma/core/text.hpp"
 #include "stemma/nbd/nbd.hpp"
 
+#include "raw_file.hpp"
+
 namespace stemma::disk {
 
 namespace fs = std::filesystem;
@@ -73,6 +75,16 @@ std::unique_ptr<volume::Volume> open_disk(const fs::path& path, const OpenOption
                            path.string(),
                            {.writable = options.writable, .snapshot = options.snapshot});
     return std::make_unique<volume::CachedVolume>(std::move(disk));
+}
+
+std::unique_ptr<volume::Volume> open_disk_bytes(const fs::path& path, const OpenOptions& options)
+{
+    const auto chain = chain_of(path, options);
+    if (chain.front().format == ContainerFormat::raw && !options.writable &&
+        options.snapshot.empty()) {
+        return open_raw_file(chain.front().path, options.force_share);
+    }
+    return open_disk(path, options);
 }
 
 std::unique_ptr<volume::Filesystem> open_image_filesystem(const std::string& place,

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
 #include <random>
 
 #include "image_world.hpp"
@@ -119,6 +120,30 @@ TEST_CASE("a delta is about as large as what changed, and a small change in a bl
     const auto small = disks.make(base, numbers);
     CHECK(small.changed_bytes == 128 * 4096);
     CHECK(small.file_bytes < small.changed_bytes / 20);
+}
+
+TEST_CASE("holes cost a delta nothing, wherever they begin and end")
+{
+    Disks disks;
+    constexpr std::size_t size = std::size_t{40} << 20U;
+    const auto sparse = [&](const std::string& name, std::initializer_list<std::size_t> places) {
+        std::ofstream(disks.folder.path() / name).close();
+        fs::resize_file(disks.folder.path() / name, size);
+        std::fstream file(disks.folder.path() / name);
+        for (const std::size_t place : places) {
+            file.seekp(static_cast<std::streamoff>(place));
+            file << noise(5000, static_cast<std::uint32_t>(place));
+        }
+    };
+    sparse("a.raw", {0, (3 << 20) - 100, 20 << 20});
+    sparse("b.raw", {0, 7 << 20, (20 << 20) + 4096, size - 5000});
+    const auto info =
+        image::make_delta(disks.select("a.raw"), disks.select("b.raw"), disks.delta, disks.cancel);
+    const auto after = read_file(disks.folder.path() / "b.raw");
+    CHECK(info.from == sha256(read_file(disks.folder.path() / "a.raw")));
+    CHECK(info.to == sha256(after));
+    CHECK(info.changed_bytes < 64 << 10);
+    CHECK(disks.applied() == after);
 }
 
 TEST_CASE("a delta does not care about containers")

@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <fstream>
+
 #include "image_files.hpp"
 
 using namespace stemma; // NOLINT(google-build-using-namespace): a test
@@ -211,6 +214,66 @@ TEST_CASE("an image in use by another writer is refused, and read when sharing i
     CHECK(refused->code() == ErrorCode::conflict);
     const auto tree = disk::open_image_filesystem(qcow2.string(), {.force_share = true});
     CHECK(tree->read_all("/etc/shop/shop.conf", 100) == "port = 7070\n");
+}
+
+TEST_CASE("a raw disk has the same bytes with and without a server, and its holes are known")
+{
+    const TemporaryFolder folder("raw");
+    const auto path = folder.path() / "disk.raw";
+    write_file(path, std::string(100'000, 'a'));
+    fs::resize_file(path, 8 << 20);
+    {
+        std::ofstream end(path, std::ios::app);
+        end << std::string(1000, 'z'); // no whole sector: qemu adds zeros
+    }
+    const auto through = disk::open_disk(path, {});
+    const auto direct = disk::open_disk_bytes(path, {});
+    REQUIRE(direct->size() == through->size());
+    CHECK(direct->size() % 512 == 0);
+    const auto all = [](volume::Volume& disk) {
+        std::vector<std::byte> bytes(disk.size());
+        disk.read(0, bytes);
+        return bytes;
+    };
+    CHECK(all(*direct) == all(*through));
+    std::uint64_t next = 0;
+    std::uint64_t holes = 0;
+    for (const auto& extent : direct->extents(0, direct->size())) {
+        CHECK(extent.offset == next);
+        next += extent.length;
+        holes += extent.zero ? extent.length : 0;
+        std::vector<std::byte> bytes(extent.length);
+        through->read(extent.offset, bytes);
+        CHECK((!extent.zero || std::all_of(bytes.begin(), bytes.end(), [](auto byte) {
+            return byte == std::byte{0};
+        })));
+    }
+    CHECK(next == direct->size());
+    CHECK(holes > (7 << 20));
+    CHECK(support::error_of([&] { direct->extents(direct->size(), 1); })->code() ==
+          ErrorCode::corrupt);
+    fs::resize_file(path, 4096);
+    CHECK(support::error_of([&] { all(*direct); })->code() == ErrorCode::io);
+}
+
+TEST_CASE("a raw disk that is read without a server and one that qemu writes exclude each other")
+{
+    const TemporaryFolder folder("raw");
+    const auto path = folder.path() / "disk.raw";
+    write_file(path, std::string(4096, 'a'));
+    const disk::OpenOptions writing{.writable = true};
+    {
+        const auto reader = disk::open_disk_bytes(path, {});
+        CHECK(support::error_of([&] { disk::open_disk(path, writing); })->code() ==
+              ErrorCode::conflict);
+        CHECK(disk::open_disk(path, {})->size() == 4096);
+        CHECK(disk::open_disk_bytes(path, {})->size() == 4096);
+    }
+    const auto writer = disk::open_disk(path, writing);
+    const auto refused = support::error_of([&] { disk::open_disk_bytes(path, {}); });
+    REQUIRE(refused.has_value());
+    CHECK(refused->code() == ErrorCode::conflict);
+    CHECK(disk::open_disk_bytes(path, {.force_share = true})->size() == 4096);
 }
 
 TEST_CASE("no container that is cut off reads as zeros: it is refused, or nothing is missing")

@@ -40,6 +40,12 @@ struct OpenOptions {
 std::unique_ptr<volume::Volume> open_disk(const std::filesystem::path& path,
                                           const OpenOptions& options);
 
+/// The same for a pass over all its bytes, which are copied, compared or digested and never parsed:
+/// a raw file is then read without a server in between, under the same locks. Not for the jail,
+/// which holds no file.
+std::unique_ptr<volume::Volume> open_disk_bytes(const std::filesystem::path& path,
+                                                const OpenOptions& options);
+
 /// The chain of files below an image, top first, as open_disk() would use it.
 std::vector<volume::Container> chain_of(const std::filesystem::path& path,
                                         const OpenOptions& options);
