@@ -1,12 +1,12 @@
 #include "stemma/lineage/ledger.hpp"
 
 #include "stemma/core/error.hpp"
-#include "stemma/zstd/zstd.hpp"
 
 #include <algorithm>
 
 #include "../store/ids.hpp"
 #include "../store/impl.hpp"
+#include "body.hpp"
 #include "merkle.hpp"
 
 namespace stemma::lineage {
@@ -60,38 +60,15 @@ std::uint64_t Store::Impl::last_oseq(std::string_view name)
     return oseq;
 }
 
-namespace {
-
-/// How a body lies in its row. Manifests shrink to a sixth; small bodies would not.
-constexpr std::int64_t as_it_is = 0;
-constexpr std::int64_t compressed = 1;
-constexpr std::size_t worth_compressing = 2048;
-constexpr std::uint64_t largest_body = 4ULL << 30U;
-
-std::string unpacked(std::string_view frame, const std::string& name)
-{
-    return doing([&] { return zstd::decompress(frame, largest_body); }, "unpacking {}", name);
-}
-
-} // namespace
-
-model::Event event_of_row(const sqlite::Statement& row)
+model::Event event_of_row(Store::Impl& store, const sqlite::Statement& row)
 {
     model::Event event;
     event.at = to_time(row.integer(0));
     event.kind = row.text(1);
     event.origin = row.text(2);
     event.oseq = static_cast<std::uint64_t>(row.integer(3));
-    const auto name = fmt::format("event {}/{}", event.origin, event.oseq);
-    if (row.integer(4) == as_it_is) {
-        event.body = parse_json(row.view(5), name);
-    } else if (row.integer(4) == compressed) {
-        event.body = parse_json(unpacked(row.view(5), name), name);
-    } else if (row.integer(4) == pruned_encoding) {
-        event.body = Json{{"pruned", true}};
-    } else {
-        throw Error(ErrorCode::unsupported, name + " is encoded by a newer stemma");
-    }
+    const auto name = fmt::format("event {}/{} ({})", event.origin, event.oseq, event.kind);
+    event.body = unpack_body(store, {row.integer(4), row.text(5)}, name);
     return event;
 }
 
@@ -104,7 +81,7 @@ model::Event Store::Impl::event_at(std::uint64_t seq)
     if (!statement.step()) {
         throw Error(ErrorCode::corrupt, fmt::format("the ledger has no event {}", seq));
     }
-    return event_of_row(statement);
+    return event_of_row(*this, statement);
 }
 
 EventsPart events_after(Store& store, std::uint64_t seq, std::size_t most)
@@ -121,7 +98,7 @@ EventsPart events_after(Store& store, std::uint64_t seq, std::size_t most)
         part.last = static_cast<std::uint64_t>(rows.integer(6));
         size += rows.view(5).size();
         if (rows.integer(4) != pruned_encoding) {
-            part.events.push_back(event_of_row(rows));
+            part.events.push_back(event_of_row(store.impl(), rows));
         }
     }
     return part;
@@ -168,21 +145,19 @@ bool is_duplicate(Store::Impl& store,
 }
 
 /// body  canonical
-void insert_event(sqlite::Database& db, const Placed& placed, std::string body, const Digest& hash)
+void insert_event(Store::Impl& store, const Placed& placed, std::string body, const Digest& hash)
 {
-    const bool pack = body.size() >= worth_compressing;
-    if (pack) {
-        body = zstd::compress(body);
-    }
-    db.cached("INSERT INTO event(seq, origin, oseq, at, kind, encoding, body, hash) "
-              "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    const auto stored = pack_body(store, placed, std::move(body));
+    store.db
+        .cached("INSERT INTO event(seq, origin, oseq, at, kind, encoding, body, hash) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(placed.seq,
               placed.origin,
               placed.event.oseq,
               to_integer(placed.event.at),
               placed.event.kind,
-              pack ? compressed : as_it_is,
-              Blob{body},
+              stored.encoding,
+              Blob{stored.bytes},
               Blob{bytes_of(hash)})
         .run();
 }
@@ -271,7 +246,7 @@ AppendResult Store::Impl::append(std::span<const model::Event> events)
         const Placed placed{result.last_seq + 1, from, event};
         doing(
             [&] {
-                insert_event(db, placed, std::move(body), hash);
+                insert_event(*this, placed, std::move(body), hash);
                 derive(*this, placed);
             },
             "recording {} {} of {}",

@@ -11,6 +11,7 @@
 #include "../store/impl.hpp"
 #include "../store/migrate.hpp"
 #include "../store/schema.hpp"
+#include "body.hpp"
 #include "tombstones.hpp"
 
 namespace stemma::lineage {
@@ -235,16 +236,18 @@ model::EventDraft report(Store::Impl& impl,
                  {"tombstones", tombstone_digest(impl.db, ranges).hex()}}};
 }
 
-/// Takes the bodies away.
+/// Takes the bodies away, and the words that only they had.
 void bury(Store::Impl& impl, const std::vector<std::uint64_t>& seqs)
 {
-    set_event_updates(impl.db, true);
+    set_pruning(impl.db, true);
+    replace_keyframes(impl, seqs);
     for (const auto seq : seqs) {
         impl.db.cached("UPDATE event SET encoding = ?2, body = x'' WHERE seq = ?1")
             .bind(seq, pruned_encoding)
             .run();
     }
-    set_event_updates(impl.db, false);
+    forget_words(impl);
+    set_pruning(impl.db, false);
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 
 #include "../store/impl.hpp"
 #include "../store/schema.hpp"
+#include "body.hpp"
 
 namespace stemma::lineage {
 
@@ -47,6 +48,13 @@ StoreSizes sizes(Store& store, Time since)
 void compact(Store& store)
 {
     auto& db = store.impl().db;
+    {
+        sqlite::Transaction transaction(db);
+        set_pruning(db, true);
+        pack_old_bodies(store.impl());
+        set_pruning(db, false);
+        transaction.commit();
+    }
     db.compact();
     if (db.has_page_checksums()) {
         db.prepare("INSERT INTO meta(key, value) SELECT ?1, 'on' WHERE NOT EXISTS "

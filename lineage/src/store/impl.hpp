@@ -78,7 +78,8 @@ struct Store::Impl {
 };
 
 /// Reads one event of `SELECT at, kind, name of origin, oseq, encoding, body`.
-model::Event event_of_row(const sqlite::Statement& row);
+/// throws  corrupt: its bytes are damaged; unsupported: a newer encoding
+model::Event event_of_row(Store::Impl& store, const sqlite::Statement& row);
 inline constexpr std::string_view event_columns =
     "event.at, event.kind, origin.name, event.oseq, event.encoding, event.body";
 

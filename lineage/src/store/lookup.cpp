@@ -334,7 +334,7 @@ std::vector<model::Event> Store::release_events(std::string_view release)
     statement.bind(release);
     std::vector<model::Event> events;
     while (statement.step()) {
-        events.push_back(event_of_row(statement));
+        events.push_back(event_of_row(*impl_, statement));
     }
     return events;
 }

@@ -25,6 +25,9 @@ void migrate(Store::Impl& store)
                        version,
                        schema_version,
                        store.last_seq());
+        if (version < 3) {
+            make_words(db);
+        }
         derive_all(store, nullptr, nullptr);
     }
     db.execute(fmt::format("PRAGMA user_version = {}", schema_version));

@@ -10,7 +10,7 @@ namespace {
 
 /// The ledger: the only tables that cannot be made again. Times are microseconds since 1970.
 ///
-/// event.body     canonical body, as `encoding` says: 0 as it is, 1 zstd, 2 pruned (empty)
+/// event.body     the body, as `encoding` says (see ../ledger/body.hpp)
 /// event.hash     RFC 6962 leaf: sha256(0x00 || canonical event)
 /// commits.root   RFC 6962 root over the leaves of [first, last]
 /// commits.chain  sha256(0x02 || chain before || no || first || last || recorded || root)
@@ -36,6 +36,17 @@ CREATE TABLE commits(
     recorded INTEGER NOT NULL,
     root BLOB NOT NULL CHECK (length(root) = 32),
     chain BLOB NOT NULL CHECK (length(chain) = 32)) STRICT;
+)sql";
+
+/// word      texts and keys that bodies name by number (see ../ledger/packed_json.hpp)
+/// keyframe  which event new ones of a topic are compared with; a hint, and no part of the ledger
+constexpr const char* word_tables = R"sql(
+CREATE TABLE word(
+    id INTEGER PRIMARY KEY,
+    text BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE keyframe(
+    topic BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 )sql";
 
 constexpr std::array append_only = {"meta", "origin", "event", "commits"};
@@ -270,6 +281,7 @@ void make_ledger(sqlite::Database& database)
         refuse(database, "UPDATE", table);
         refuse(database, "DELETE", table);
     }
+    make_words(database);
 }
 
 Error newer(const std::string& path, std::int64_t version)
@@ -335,13 +347,21 @@ void make_schema(sqlite::Database& database)
     }
 }
 
-void set_event_updates(sqlite::Database& database, bool allowed)
+void set_pruning(sqlite::Database& database, bool allowed)
 {
     if (allowed) {
-        database.execute("DROP TRIGGER event_refuses_UPDATE");
+        database.execute("DROP TRIGGER event_refuses_UPDATE; DROP TRIGGER word_refuses_DELETE");
     } else {
         refuse(database, "UPDATE", "event");
+        refuse(database, "DELETE", "word");
     }
+}
+
+void make_words(sqlite::Database& database)
+{
+    database.execute(word_tables);
+    refuse(database, "UPDATE", "word");
+    refuse(database, "DELETE", "word");
 }
 
 std::span<const char* const> derived_tables()

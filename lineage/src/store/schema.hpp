@@ -9,7 +9,7 @@
 /// The tables of the store.
 namespace stemma::lineage {
 
-inline constexpr int schema_version = 2;
+inline constexpr int schema_version = 3;
 /// PRAGMA application_id of every Stemma store: "Stem".
 inline constexpr int application_id = 0x5374656d;
 
@@ -32,9 +32,12 @@ int check_version(sqlite::Database& database);
 /// Makes every table of schema_version in an empty database. Within the caller's transaction.
 void make_schema(sqlite::Database& database);
 
-/// Takes away or puts back the trigger that refuses changes of events, for pruning alone and within
-/// its transaction.
-void set_event_updates(sqlite::Database& database, bool allowed);
+/// Takes away or puts back the triggers that refuse changes of events and the deletion of words,
+/// for pruning alone and within its transaction.
+void set_pruning(sqlite::Database& database, bool allowed);
+
+/// Adds to a ledger of version 1 or 2 what version 3 brought. Within the caller's transaction.
+void make_words(sqlite::Database& database);
 
 /// Names of the tables that are derived.
 std::span<const char* const> derived_tables();

@@ -64,6 +64,21 @@ public:
         return value;
     }
 
+    /// The next bytes, borrowed.
+    std::string_view bytes(std::size_t count)
+    {
+        if (count > bytes_.size() - at_) {
+            refuse();
+        }
+        at_ += count;
+        return bytes_.substr(at_ - count, count);
+    }
+
+    /// All that is left, borrowed.
+    std::string_view rest() { return bytes(bytes_.size() - at_); }
+
+    [[nodiscard]] bool ended() const noexcept { return at_ == bytes_.size(); }
+
     /// What put_ascending() wrote; every number is below `bound`.
     std::vector<std::uint32_t> ascending(std::size_t bound);
 

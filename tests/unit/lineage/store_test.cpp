@@ -106,6 +106,8 @@ TEST_CASE("the ledger's tables refuse every change")
                             "UPDATE commits SET last = 9",
                             "DELETE FROM commits",
                             "DELETE FROM meta",
+                            "UPDATE word SET text = x'00'",
+                            "DELETE FROM word",
                             "DELETE FROM origin"}) {
         CHECK(error_of([&] { db.execute(sql); }));
     }

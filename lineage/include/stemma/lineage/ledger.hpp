@@ -87,7 +87,8 @@ struct Pruned {
 /// again. source  docs/lineage.md, "Retention" throws  io, interrupted: nothing was changed
 Pruned prune(Store& store, const Retention& retention);
 
-/// Writes the store's file anew, without free pages; others wait. Needs its size as free space.
+/// Packs what an older version of stemma recorded as this one would, and writes the store's file
+/// anew, without free pages; others wait. Needs its size as free space.
 void compact(Store& store);
 
 /// What the store's file is made of.
