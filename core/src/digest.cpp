@@ -14,13 +14,9 @@
 #include <cstring>
 #include <vector>
 
-namespace stemma {
+#include "sha256_blocks.hpp"
 
-namespace detail {
-// Defined in sha256_blocks.cpp.
-using BlockFunction = void (*)(std::uint32_t*, const std::uint8_t*, std::size_t) noexcept;
-BlockFunction best_sha256_blocks() noexcept;
-} // namespace detail
+namespace stemma {
 
 namespace {
 

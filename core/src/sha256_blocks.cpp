@@ -1,7 +1,7 @@
 // SHA-256's compression function twice: portable, and on the x86 SHA extensions.
 // Source: FIPS 180-4, section 6.2; Intel SDM, SHA256RNDS2.
 
-#include "stemma/core/digest.hpp"
+#include "sha256_blocks.hpp"
 
 #include <array>
 #include <bit>
@@ -14,9 +14,6 @@
 #endif
 
 namespace stemma::detail {
-
-using BlockFunction = void (*)(std::uint32_t*, const std::uint8_t*, std::size_t) noexcept;
-BlockFunction best_sha256_blocks() noexcept;
 
 namespace {
 

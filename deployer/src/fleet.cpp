@@ -57,6 +57,25 @@ T in_time(const HostEntry& host, const Cancel& cancel, std::function<T()> work)
     return std::move(*value);
 }
 
+/// What a look gave until then, or why it gave nothing; throws `interrupted` alone.
+ObservedHost
+seen_until(Background<ObservedHost>& look, steady_clock::time_point until, const Cancel& cancel)
+{
+    ObservedHost host;
+    try {
+        if (auto seen = look.wait_until(until, &cancel)) {
+            return std::move(*seen);
+        }
+        host.error = "no answer in time";
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::interrupted) {
+            throw;
+        }
+        host.error = error.one_line();
+    }
+    return host;
+}
+
 } // namespace
 
 HostEntry entry_of(const lineage::HostInfo& info)
@@ -215,20 +234,8 @@ std::vector<ObservedHost> Fleet::observe() const
         ObservedHost host;
         host.error = slot.error;
         if (const auto look = looks.find(name); look != looks.end()) {
-            try {
-                auto seen = look->second.wait_until(begin + slot.deadline + std::chrono::seconds(1),
-                                                    &cancel_);
-                if (seen) {
-                    host = std::move(*seen);
-                } else {
-                    host.error = "no answer in time";
-                }
-            } catch (const Error& error) {
-                if (error.code() == ErrorCode::interrupted) {
-                    throw;
-                }
-                host.error = error.one_line();
-            }
+            host =
+                seen_until(look->second, begin + slot.deadline + std::chrono::seconds(1), cancel_);
         }
         host.name = name;
         host.drained = slot.drained;

@@ -73,14 +73,13 @@ public:
                    const std::function<void(std::string_view)>& sink) override
     {
         Sha256 hash;
-        const auto file =
-            file_of(client_->request({.body = {{"op", "read"}, {"path", json_text(path)}},
-                                      .patience = transfer_patience,
-                                      .content = nullptr,
-                                      .sink = [&](char /*stream*/, std::string_view bytes) {
-                                          hash.update(bytes);
-                                          sink(bytes);
-                                      }}));
+        auto file = file_of(client_->request({.body = {{"op", "read"}, {"path", json_text(path)}},
+                                              .patience = transfer_patience,
+                                              .content = nullptr,
+                                              .sink = [&](char /*stream*/, std::string_view bytes) {
+                                                  hash.update(bytes);
+                                                  sink(bytes);
+                                              }}));
         if (hash.finish().hex() != file.sha256) {
             throw Error(ErrorCode::corrupt, path + " did not arrive as it was sent");
         }
@@ -92,7 +91,7 @@ public:
                     const std::function<std::string()>& next) override
     {
         Sha256 hash;
-        const auto file = file_of(
+        auto file = file_of(
             client_->request({.body = {{"op", "write"}, {"path", json_text(path)}, {"mode", mode}},
                               .patience = transfer_patience,
                               .content = [&] {

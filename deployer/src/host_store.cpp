@@ -244,12 +244,14 @@ std::vector<StoredBase> FolderStore::bases()
             base.bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
         }
         for (const auto& key : {path.string(), std::string()}) {
-            const auto [first, last] = users.equal_range(key);
-            std::for_each(
-                first, last, [&](const auto& user) { base.used_by.push_back(user.second); });
+            const auto readers = users.equal_range(key);
+            for (auto user = readers.first; user != readers.second; ++user) {
+                base.used_by.push_back(user->second);
+            }
         }
     }
     std::vector<StoredBase> bases;
+    bases.reserve(found.size());
     for (auto& [digest, base] : found) {
         bases.push_back(std::move(base));
     }

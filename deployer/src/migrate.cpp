@@ -104,7 +104,7 @@ Whereabouts Migrator::look_until_settled(const Way& way, Options options) const
 {
     const auto begin = std::chrono::steady_clock::now();
     for (;;) {
-        const auto where = judge(side_of(way.from, way.spec.uuid), side_of(way.to, way.spec.uuid));
+        auto where = judge(side_of(way.from, way.spec.uuid), side_of(way.to, way.spec.uuid));
         const auto waited = std::chrono::steady_clock::now() - begin;
         // Half a migration that is being taken back looks like one that nobody moves any more.
         const bool may_change = where.drop_target || where.resume_source;

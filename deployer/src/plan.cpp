@@ -45,13 +45,22 @@ VmSpec spec_of(const Release& release, const VmWanted& vm, const Resolved& resol
     return spec;
 }
 
-PlannedVm retirement(const Plan& plan, const VmSpec& spec, const std::string& image)
+struct Unwanted {
+    std::string uuid;
+    std::string name;
+    std::string host;
+    std::string image; ///< that it runs from
+};
+
+PlannedVm retirement(const Plan& plan, const Unwanted& vm)
 {
     PlannedVm planned;
     planned.action = Action::retire;
-    planned.spec = spec;
+    planned.spec.uuid = vm.uuid;
+    planned.spec.name = vm.name;
+    planned.spec.host = vm.host;
     planned.spec.release = plan.release;
-    planned.from_image = image;
+    planned.from_image = vm.image;
     planned.reason = "not in the release any more";
     planned.wave = plan.waves;
     return planned;
@@ -68,30 +77,24 @@ void add_retirements(Plan& plan, const World& world)
     for (const auto& host : world.hosts) {
         for (const auto& vm : host.vms) {
             if (vm.release == plan.release && known.insert(vm.uuid).second) {
-                VmSpec spec;
-                spec.uuid = vm.uuid;
-                spec.name = vm.name;
-                spec.host = host.name;
-                plan.vms.push_back(retirement(plan, spec, vm.image));
+                plan.vms.push_back(retirement(plan, {vm.uuid, vm.name, host.name, vm.image}));
             }
         }
     }
     for (const auto& [uuid, vm] : world.recorded) {
-        if (vm.release == plan.release && known.insert(uuid).second) {
-            VmSpec spec;
-            spec.uuid = uuid;
-            spec.name = vm.name;
-            spec.host = vm.host;
-            auto planned = retirement(plan, spec, vm.image);
-            const auto* host = find_host(world, vm.host);
-            if (host != nullptr && !host->reachable) {
-                if (vm.state == condemned_state) {
-                    continue; // decided before; nothing can be done yet
-                }
-                planned.reason += "; when its host is back: " + host->error;
-            }
-            plan.vms.push_back(std::move(planned));
+        if (vm.release != plan.release || !known.insert(uuid).second) {
+            continue;
         }
+        auto planned = retirement(plan, {uuid, vm.name, vm.host, vm.image});
+        const auto* host = find_host(world, vm.host);
+        const bool waits = host != nullptr && !host->reachable;
+        if (waits && vm.state == condemned_state) {
+            continue; // decided before; nothing can be done yet
+        }
+        if (waits) {
+            planned.reason += "; when its host is back: " + host->error;
+        }
+        plan.vms.push_back(std::move(planned));
     }
 }
 

@@ -166,9 +166,12 @@ std::vector<StoredBase> PoolStore::bases()
         }
     }
     std::vector<StoredBase> bases;
+    bases.reserve(found.size());
     for (auto& [path, base] : found) {
-        const auto [first, last] = users.equal_range(path);
-        std::for_each(first, last, [&](const auto& user) { base.used_by.push_back(user.second); });
+        const auto readers = users.equal_range(path);
+        for (auto user = readers.first; user != readers.second; ++user) {
+            base.used_by.push_back(user->second);
+        }
         bases.push_back(std::move(base));
     }
     return bases;

@@ -73,7 +73,7 @@ std::string network_name_of(const Node& node)
 /// Six pairs of digits; the first must not say "a group of cards".
 std::string mac_of(const Node& node)
 {
-    const auto mac = to_lower(node.text());
+    auto mac = to_lower(node.text());
     const auto pairs = split(mac, ':');
     const bool good = pairs.size() == 6 && std::ranges::all_of(pairs, [](std::string_view pair) {
                           return pair.size() == 2 && from_hex(pair).has_value();

@@ -29,7 +29,8 @@ namespace {
 {
     ::execvp(tool[0], tool);
     const int reason = errno;
-    std::fprintf(stderr, "stemma-hook: cannot run %s: %s\n", tool[0], std::strerror(reason));
+    const char* why = std::strerror(reason); // NOLINT(concurrency-mt-unsafe): one thread
+    std::fprintf(stderr, "stemma-hook: cannot run %s: %s\n", tool[0], why);
     ::_exit(reason == ENOENT ? 127 : 126);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <map>
 
 namespace stemma::hooks {
@@ -12,7 +13,7 @@ constexpr std::string_view magic = "StJ1";
 constexpr std::size_t head_size = 16;
 
 /// Thrown and caught within this file: a body that does not hold what its type says.
-struct Unreadable {};
+struct Unreadable : std::exception {};
 
 class Reader {
 public:

@@ -14,6 +14,7 @@
 #include "remote_memory.hpp"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+// NOLINTNEXTLINE(readability-identifier-naming): the kernel's name, which older headers lack
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #endif
 

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <system_error>
 
 #include "../lane/layout.hpp"
 #include "companion.hpp"
@@ -80,7 +81,7 @@ std::string filter_problem(int error)
     if (error == EBUSY) {
         return "not observed: another program listens to this process tree already";
     }
-    return std::string("not observed: seccomp user notification: ") + std::strerror(error);
+    return "not observed: seccomp user notification: " + std::generic_category().message(error);
 }
 
 } // namespace

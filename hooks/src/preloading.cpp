@@ -211,7 +211,7 @@ Answer Preloading::answer_for(Loading loading)
 
 Answer Preloading::tell_exec(const Event& event)
 {
-    const auto argv = list_of(event);
+    auto argv = list_of(event);
     const bool is_launcher = tag_of(argv).has_value(); // static, and reads nothing of the build
     const auto program =
         session_.executes(event.process, event.message.folder, event.path, [&] { return argv; });

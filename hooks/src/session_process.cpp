@@ -76,7 +76,8 @@ void expand_into(std::vector<std::string>& result,
             continue;
         }
         const auto name = word.substr(1);
-        const auto text = read_small_file(name.front() == '/' ? name : folder + "/" + name);
+        const auto text = read_small_file(
+            name.front() == '/' ? name : std::string(folder).append("/").append(name));
         if (text) {
             expand_into(result, words_of(*text), folder, depth + 1);
         } else {

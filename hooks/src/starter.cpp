@@ -1,6 +1,7 @@
 #include "starter.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,7 +154,7 @@ void Starter::become(int socket, const sigset_t& mask) noexcept
     Report report;
     int listener = -1;
     ::signal(SIGPIPE, SIG_DFL);
-    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     if (!filter_.empty()) {
         listener = install_filter(filter_);
         report.filter_error = listener < 0 ? errno : 0;

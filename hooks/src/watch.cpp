@@ -1,6 +1,7 @@
 #include "watch.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,13 +25,13 @@ SignalWatch::SignalWatch()
     for (const int signal : handled_signals) {
         ::sigaddset(&set, signal);
     }
-    ::sigprocmask(SIG_BLOCK, &set, &before_);
+    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
     fd_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 SignalWatch::~SignalWatch()
 {
-    ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 void SignalWatch::pass_on(pid_t child) const

@@ -390,8 +390,8 @@ std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, cons
     std::vector<Run> runs;
     std::vector<std::byte> block(pool_block);
     for (const auto& extent : kept.extents(0, kept.size())) {
-        const auto end = extent.offset + extent.length;
-        for (auto at = extent.offset; !extent.zero && at < end; at += pool_block) {
+        const auto end = extent.zero ? extent.offset : extent.offset + extent.length;
+        for (auto at = extent.offset; at < end && runs.size() <= limit; at += pool_block) {
             const auto length = std::min<std::uint64_t>(pool_block, end - at);
             cancel.check();
             try {
@@ -401,9 +401,6 @@ std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, cons
                     runs.push_back({at, at, error.message()});
                 }
                 runs.back().until = at + length;
-            }
-            if (runs.size() > limit) {
-                break;
             }
         }
     }

@@ -81,7 +81,7 @@ void choose_storage(Context& context,
 
 std::string choose_accel(const Args& args, const deployer::HostEntry& host)
 {
-    const auto accel = args.value_or("accel", "auto");
+    auto accel = args.value_or("accel", "auto");
     if (accel == "auto") {
         return deployer::probe_accel(host);
     }

@@ -150,7 +150,7 @@ void add_settings(SideOfDiff& before, SideOfDiff& after, const std::string& path
                           !in_left    ? "added"
                           : !in_right ? "removed"
                                       : "changed"},
-                         {"name", json_text(path + ":" + key)},
+                         {"name", json_text(std::string(path).append(":").append(key))},
                          {"fields", Json::array({"value"})},
                          {"before", json_text(in_left ? from->second.value : "")},
                          {"after", json_text(in_right ? to->second.value : "")},

@@ -57,16 +57,6 @@ std::optional<SavedPlan> saved_plan_of(const Args& args)
     return alone ? read_saved_plan(args.words().front()) : std::nullopt;
 }
 
-/// Whoever reads the log later has to know on whose word VMs were made elsewhere.
-void record_fenced(Context& context, const std::vector<std::string>& hosts)
-{
-    for (const auto& host : hosts) {
-        record(context,
-               "host.state",
-               {{"name", host}, {"state", "down"}, {"reason", "fenced, as --i-fenced says"}});
-    }
-}
-
 int run_apply(Context& context, const Args& args)
 {
     const auto saved = saved_plan_of(args);
@@ -85,14 +75,13 @@ int run_apply(Context& context, const Args& args)
     const bool dry_run = args.has("dry-run");
     if (!dry_run) {
         keep_seeds(context, release);
-        record_fenced(context, fenced);
     }
-    const int status =
-        carry_out(context,
-                  view,
-                  release,
-                  plan,
-                  {.dry_run = dry_run, .yes = args.has("yes"), .waits_when_paused = true});
+    const int status = carry_out(
+        context,
+        view,
+        release,
+        plan,
+        {.dry_run = dry_run, .yes = args.has("yes"), .waits_when_paused = true, .fenced = fenced});
     return status == 0 && dry_run && args.has("detailed-exitcode") && plan.changes() ? 3 : status;
 }
 

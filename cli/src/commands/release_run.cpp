@@ -315,6 +315,20 @@ void require_images(const FleetView& view, const Plan& plan)
     }
 }
 
+namespace {
+
+/// Whoever reads the log later has to know on whose word VMs were made elsewhere.
+void record_fenced(Context& context, const std::vector<std::string>& hosts)
+{
+    for (const auto& host : hosts) {
+        record(context,
+               "host.state",
+               {{"name", host}, {"state", "down"}, {"reason", "fenced, as --i-fenced says"}});
+    }
+}
+
+} // namespace
+
 int carry_out(Context& context,
               const FleetView& view,
               const Release& release,
@@ -328,6 +342,7 @@ int carry_out(Context& context,
     refuse_blocked(plan);
     require_consent(plan, options.yes);
     require_images(view, plan);
+    record_fenced(context, options.fenced);
     const auto result = run_plan(context, view, release, plan, options.waits_when_paused);
     if (result.ok && options.retires_release) {
         record(context,

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "deploy_support.hpp"
 
@@ -31,6 +32,8 @@ struct CarryOut {
     bool yes = false;
     bool retires_release = false;
     bool waits_when_paused = false;
+    /// Hosts of which a person said that they are down: on record once the plan is accepted.
+    std::vector<std::string> fenced{};
 };
 /// Shows, asks where data would go, applies, rolls back on failure; returns the exit status.
 int carry_out(Context& context,

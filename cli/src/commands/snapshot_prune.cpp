@@ -35,6 +35,7 @@ Json decide(const analyzer::Retention& retention,
             const analyzer::SnapshotFolder& folder)
 {
     std::vector<Time> times;
+    times.reserve(snapshots.size());
     for (const auto& snapshot : snapshots) {
         times.push_back(snapshot.taken);
     }

@@ -73,6 +73,7 @@ std::vector<std::string> expanded(const std::vector<std::string>& words)
 Error nothing_named(const std::string& word, const std::vector<VmInfo>& all)
 {
     std::vector<std::string> names;
+    names.reserve(all.size());
     for (const auto& vm : all) {
         names.push_back("vm:" + vm.name);
     }
@@ -132,6 +133,7 @@ std::vector<VmInfo> vms_named(Context& context, const std::vector<std::string>& 
         }
     }
     std::vector<VmInfo> result;
+    result.reserve(chosen.size());
     for (auto& [key, vm] : chosen) {
         result.push_back(vm);
     }

@@ -107,6 +107,7 @@ int run_retire(Context& context, const Args& args)
                     "say --yes if that is meant");
     }
     std::vector<lineage::VmInfo> vms;
+    vms.reserve(names.size());
     for (const auto& name : names) {
         vms.push_back(find_vm(context, name));
     }

@@ -152,9 +152,9 @@ private:
 
     static void set_time(const std::string& place, Time time)
     {
-        using namespace std::chrono;
-        const auto whole = floor<seconds>(time.time_since_epoch());
-        const auto rest = duration_cast<nanoseconds>(time.time_since_epoch() - whole);
+        using std::chrono::nanoseconds;
+        const auto whole = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+        const auto rest = std::chrono::duration_cast<nanoseconds>(time.time_since_epoch() - whole);
         timespec stamp{};
         stamp.tv_sec = whole.count();
         stamp.tv_nsec = rest.count();
@@ -365,7 +365,7 @@ run_in_chroot(ext::Editor& editor, const ChrootJob& job, const Cancel& cancel, L
     Unpacker(editor.tree(), root, cancel).unpack();
     expect_within(root);
     Guarded guarded(root);
-    const auto result = run_script(root, job, cancel);
+    auto result = run_script(root, job, cancel);
     cancel.check();
     expect_within(root); // the script may have made links
     guarded.end();

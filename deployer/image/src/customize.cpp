@@ -3,6 +3,8 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -151,7 +153,7 @@ private:
         const std::string root = "/etc/systemd/system";
         for (const auto& entry : tree_.list(root)) {
             const bool wants = entry.name.ends_with(".wants") || entry.name.ends_with(".requires");
-            const auto path = root + "/" + entry.name + "/" + unit;
+            const auto path = fmt::format("{}/{}/{}", root, entry.name, unit);
             if (wants && entry.kind == NodeKind::directory && tree_.look(path)) {
                 editor_.remove(path);
                 note(path, std::nullopt);

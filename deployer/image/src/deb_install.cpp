@@ -250,7 +250,7 @@ std::optional<std::string> unpack_deb(
     }
     write_info(editor, deb, unpacked, now);
     Stanza stanza = record_of(editor, deb, unpacked);
-    const auto why_open = configure(editor, database, deb, old ? &*old : nullptr, now);
+    auto why_open = configure(editor, database, deb, old ? &*old : nullptr, now);
     stanza.set("Status", why_open ? "install ok unpacked" : "install ok installed");
     if (why_open && old) {
         const auto configured = old->get("Config-Version");

@@ -35,16 +35,16 @@ std::vector<Activation> activations(const DpkgDatabase& database, const Deb& deb
                            .await = await && !(slash != std::string::npos && noawait)});
         }
     };
-    for (const auto& [trigger, unused] : database.triggers()) {
+    for (const auto& known : database.triggers()) {
+        const std::string& trigger = known.first;
         if (!trigger.starts_with('/')) {
             continue;
         }
-        const bool touched =
-            std::any_of(deb.entries.begin(), deb.entries.end(), [&](const auto& e) {
-                const auto path = database.merged(e.path);
-                const auto prefix = database.merged(trigger);
-                return path == prefix || path.starts_with(prefix + "/");
-            });
+        const auto prefix = database.merged(trigger);
+        const bool touched = std::ranges::any_of(deb.entries, [&](const auto& entry) {
+            const auto path = database.merged(entry.path);
+            return path == prefix || path.starts_with(prefix + "/");
+        });
         if (touched) {
             activate(trigger, true);
         }

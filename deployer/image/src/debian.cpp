@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
 
 namespace stemma::image {
 
@@ -85,17 +86,31 @@ std::string_view take_digits(std::string_view& text)
     return digits == "0" ? std::string_view() : digits;
 }
 
+bool begins_with_word(std::string_view text)
+{
+    return !text.empty() && !is_digit(text.front());
+}
+
+/// Compares what stands before the next digits, and takes it away while it is equal.
+std::strong_ordering take_words(std::string_view& a, std::string_view& b)
+{
+    while (begins_with_word(a) || begins_with_word(b)) {
+        const int left = weight(a.empty() ? '\0' : a.front());
+        const int right = weight(b.empty() ? '\0' : b.front());
+        if (left != right) {
+            return left <=> right;
+        }
+        a.remove_prefix(a.empty() ? 0 : 1);
+        b.remove_prefix(b.empty() ? 0 : 1);
+    }
+    return std::strong_ordering::equal;
+}
+
 std::strong_ordering compare_parts(std::string_view a, std::string_view b)
 {
     while (!a.empty() || !b.empty()) {
-        while ((!a.empty() && !is_digit(a.front())) || (!b.empty() && !is_digit(b.front()))) {
-            const int left = weight(a.empty() ? '\0' : a.front());
-            const int right = weight(b.empty() ? '\0' : b.front());
-            if (left != right) {
-                return left <=> right;
-            }
-            a.remove_prefix(a.empty() ? 0 : 1);
-            b.remove_prefix(b.empty() ? 0 : 1);
+        if (const auto order = take_words(a, b); std::is_neq(order)) {
+            return order;
         }
         const auto left = take_digits(a);
         const auto right = take_digits(b);
@@ -281,10 +296,10 @@ std::strong_ordering compare_versions(std::string_view a, std::string_view b)
 {
     const VersionParts left = parts_of(a);
     const VersionParts right = parts_of(b);
-    if (const auto order = compare_parts(left.epoch, right.epoch); order != 0) {
+    if (const auto order = compare_parts(left.epoch, right.epoch); std::is_neq(order)) {
         return order;
     }
-    if (const auto order = compare_parts(left.upstream, right.upstream); order != 0) {
+    if (const auto order = compare_parts(left.upstream, right.upstream); std::is_neq(order)) {
         return order;
     }
     return compare_parts(left.revision, right.revision);
@@ -297,15 +312,15 @@ bool Relation::allows(std::string_view version_there) const
     }
     const auto order = compare_versions(version_there, version);
     if (op == "<<") {
-        return order < 0;
+        return std::is_lt(order);
     }
     if (op == "<=") {
-        return order <= 0;
+        return std::is_lteq(order);
     }
     if (op == ">=") {
-        return order >= 0;
+        return std::is_gteq(order);
     }
-    return op == ">>" ? order > 0 : order == 0;
+    return op == ">>" ? std::is_gt(order) : std::is_eq(order);
 }
 
 std::string Relation::text() const

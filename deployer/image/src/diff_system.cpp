@@ -137,6 +137,20 @@ void add_grub(volume::Filesystem& tree, std::map<std::string, std::string>& boot
     }
 }
 
+/// One file of the Boot Loader Specification: a keyword and its value per line.
+void add_loader_entry(const std::string& name,
+                      const std::string& text,
+                      std::map<std::string, std::string>& boot)
+{
+    for (const std::string_view line : split_lines(text)) {
+        const auto words = split_words(line);
+        if (words.size() > 1 && !words[0].starts_with('#')) {
+            boot[name + ": " + std::string(words[0])] =
+                std::string(trim(line.substr(words[0].size())));
+        }
+    }
+}
+
 /// What the boot loader offers: GRUB's menu, and the Boot Loader Specification's entries.
 std::map<std::string, std::string> boot_entries_of(volume::Filesystem& tree)
 {
@@ -145,14 +159,7 @@ std::map<std::string, std::string> boot_entries_of(volume::Filesystem& tree)
     add_grub(tree, boot);
     for (const std::string folder : {"/boot/loader/entries", "/efi/loader/entries"}) {
         for (const FolderEntry& entry : entries_of(tree, folder)) {
-            const auto text = tree.read_all(folder + "/" + entry.name, most);
-            for (const std::string_view line : split_lines(text)) {
-                const auto words = split_words(line);
-                if (words.size() > 1 && !words[0].starts_with('#')) {
-                    boot[entry.name + ": " + std::string(words[0])] =
-                        std::string(trim(line.substr(words[0].size())));
-                }
-            }
+            add_loader_entry(entry.name, tree.read_all(folder + "/" + entry.name, most), boot);
         }
     }
     return boot;

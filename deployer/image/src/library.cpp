@@ -7,6 +7,7 @@
 #include "stemma/image/transaction.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "dpkg_database.hpp"
 #include "record.hpp"
@@ -107,14 +108,11 @@ void export_image(World& world,
     const fs::path folder = fs::absolute(target).parent_path();
     const fs::path beside = folder / ("." + target.filename().string() + ".part");
     Activity activity(world.progress, fmt::format("writing {}", target.string()), 0, "bytes");
-    struct Remover {
-        const fs::path& path;
-        ~Remover()
-        {
-            std::error_code ignored;
-            fs::remove(path, ignored);
-        }
-    } const remover{beside};
+    const auto remove_part = [&](const void* /*unused*/) {
+        std::error_code ignored;
+        fs::remove(beside, ignored);
+    };
+    const std::unique_ptr<const void, decltype(remove_part)> remover(&beside, remove_part);
     Command command{
         .argv = {
             "qemu-img", "convert", "-O", std::string(to_string(format)), node, beside.string()}};

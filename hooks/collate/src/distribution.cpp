@@ -4,6 +4,7 @@
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <string_view>
@@ -75,14 +76,13 @@ std::string vendor(const std::string& root)
 {
     try {
         const auto text = read_file(root + "etc/os-release", 1U << 20U); // the lines borrow from it
-        for (const auto line : split_lines(text)) {
-            if (line.starts_with("ID=")) {
-                auto id = line.substr(3);
-                if (id.size() > 1 && (id.front() == '"' || id.front() == '\'')) {
-                    id = id.substr(1, id.size() - 2);
-                }
-                return std::string(id);
-            }
+        const auto lines = split_lines(text);
+        const auto line = std::ranges::find_if(
+            lines, [](std::string_view candidate) { return candidate.starts_with("ID="); });
+        if (line != lines.end()) {
+            auto id = line->substr(3);
+            const bool quoted = id.size() > 1 && (id.front() == '"' || id.front() == '\'');
+            return std::string(quoted ? id.substr(1, id.size() - 2) : id);
         }
     } catch (const Error&) { // NOLINT(bugprone-empty-catch): a system without the file is Debian's
     }

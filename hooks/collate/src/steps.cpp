@@ -3,9 +3,6 @@
 #include "stemma/hooks/session.hpp"
 
 #include <algorithm>
-#include <array>
-#include <deque>
-#include <iterator>
 #include <map>
 #include <numeric>
 #include <string_view>
@@ -532,137 +529,13 @@ private:
     std::map<std::size_t, std::set<SeenIndex>> read_whole_; ///< archives, by group
 };
 
-/// Who made what, for the walk backwards.
-class Makers {
-public:
-    Makers(const std::vector<DraftStep>& steps, const Recorded& recorded) : recorded_(recorded)
-    {
-        for (std::size_t i = 0; i < steps.size(); ++i) {
-            for (const auto output : steps[i].outputs) {
-                by_file_[output] = i; // the newest wins: steps are in time order
-                const auto& file = recorded.files[output];
-                by_path_[file.path] = i;
-                if (file.content) {
-                    by_content_[file.content->ids.sha256] = i;
-                }
-            }
-        }
-    }
-
-    /// The step that made the file that somebody read; by identity, else by equal content.
-    std::optional<std::size_t> maker_of(SeenIndex index) const
-    {
-        if (const auto found = by_file_.find(index); found != by_file_.end()) {
-            return found->second;
-        }
-        const auto& file = recorded_.files[index];
-        if (file.content && file.content->ids.size != 0) {
-            if (const auto found = by_content_.find(file.content->ids.sha256);
-                found != by_content_.end()) {
-                return found->second;
-            }
-        }
-        return std::nullopt;
-    }
-
-    bool is_newest(std::size_t step, SeenIndex output) const
-    {
-        const auto found = by_path_.find(recorded_.files[output].path);
-        return found != by_path_.end() && found->second == step;
-    }
-
-private:
-    const Recorded& recorded_;
-    std::unordered_map<SeenIndex, std::size_t> by_file_;
-    std::unordered_map<std::string, std::size_t> by_path_;
-    std::unordered_map<Digest, std::size_t> by_content_;
-};
-
 } // namespace
-
-bool is_probe(std::string_view path)
-{
-    static constexpr std::array<std::string_view, 4> parts = {
-        "/CompilerId", "/CMakeScratch/", "/CMakeTmp/", "/meson-private/"};
-    const auto has = [path](std::string_view part) {
-        return path.find(part) != std::string_view::npos;
-    };
-    return std::any_of(parts.begin(), parts.end(), has) &&
-           (has("/CMakeFiles/") || has("/meson-private/"));
-}
 
 std::vector<DraftStep> make_steps(const Recorded& recorded)
 {
     Grouping grouping(recorded);
     grouping.join_all();
     return StepMaker(recorded, grouping).make();
-}
-
-std::vector<DraftStep> keep_what_matters(std::vector<DraftStep> steps,
-                                         const Recorded& recorded,
-                                         const std::vector<bool>& is_current)
-{
-    const Makers makers(steps, recorded);
-    std::vector<bool> kept(steps.size(), false);
-    std::set<std::string_view> read; // paths
-    std::vector<bool> followed(recorded.files.size(), false);
-    std::deque<std::size_t> open;
-    const auto keep = [&](std::size_t index) {
-        if (!kept[index]) {
-            kept[index] = true;
-            open.push_back(index);
-        }
-    };
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        const bool makes_artifacts =
-            steps[i].role != Role::scheduler &&
-            std::any_of(steps[i].outputs.begin(), steps[i].outputs.end(), [&](SeenIndex output) {
-                return is_current[output] && makers.is_newest(i, output) &&
-                       !is_probe(recorded.files[output].path);
-            });
-        if (makes_artifacts) {
-            keep(i);
-        }
-    }
-    while (!open.empty()) {
-        const auto index = open.front();
-        open.pop_front();
-        if (steps[index].role == Role::scheduler) {
-            continue; // it reads the whole tree: that is not what the one file is made of
-        }
-        for (const auto input : steps[index].inputs) {
-            if (followed[input]) {
-                continue; // a header is read by every step
-            }
-            read.insert(recorded.files[input].path);
-            const auto maker = makers.maker_of(input);
-            followed[input] = maker != index;
-            if (maker && *maker != index) {
-                keep(*maker);
-            }
-        }
-    }
-    std::vector<DraftStep> result;
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        if (!kept[i]) {
-            continue;
-        }
-        if (steps[i].role == Role::scheduler) {
-            for (auto output = steps[i].outputs.begin(); output != steps[i].outputs.end();) {
-                const bool unused = read.count(recorded.files[*output].path) == 0;
-                output = unused ? steps[i].outputs.erase(output) : std::next(output);
-            }
-            // What was tried out has another name each time, and is gone.
-            for (auto input = steps[i].inputs.begin(); input != steps[i].inputs.end();) {
-                input = is_probe(recorded.files[*input].path) ? steps[i].inputs.erase(input)
-                                                              : std::next(input);
-            }
-        }
-        if (!steps[i].outputs.empty()) {
-            result.push_back(std::move(steps[i]));
-        }
-    }
-    return result;
 }
 
 } // namespace stemma::hooks

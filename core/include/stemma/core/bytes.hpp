@@ -17,7 +17,7 @@ std::optional<T> load(std::string_view bytes, std::uint64_t at)
     if (at > bytes.size() || bytes.size() - at < sizeof(T)) {
         return std::nullopt;
     }
-    T value;
+    T value{};
     std::memcpy(&value, bytes.data() + at, sizeof value);
     return value;
 }

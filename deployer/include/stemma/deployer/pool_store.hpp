@@ -44,6 +44,8 @@ public:
     };
     PoolStore(virt::StoragePool pool, Settings settings);
     ~PoolStore() override;
+    PoolStore(const PoolStore&) = delete;
+    PoolStore& operator=(const PoolStore&) = delete;
 
     [[nodiscard]] std::string id() override;
     [[nodiscard]] VmPaths paths_of(const VmSpec& spec) const override;
