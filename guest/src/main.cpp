@@ -16,8 +16,9 @@
 
 namespace {
 
-using namespace std::chrono_literals;
-using namespace stemma;
+using stemma::Error;
+using stemma::Fd;
+namespace guest = stemma::guest;
 
 constexpr std::string_view usage =
     "usage: stemma-guest [--port DEVICE | --fd NUMBER]\n"
@@ -31,13 +32,13 @@ constexpr std::string_view usage =
         try {
             const auto device = given.empty() ? guest::find_port() : given;
             if (device) {
-                guest::Port port(open_file(*device, O_RDWR | O_NONBLOCK), false);
+                guest::Port port(stemma::open_file(*device, O_RDWR | O_NONBLOCK), false);
                 guest::serve(port);
             }
         } catch (const Error& error) {
             std::fprintf(stderr, "stemma-guest: %s\n", error.one_line().c_str());
         }
-        std::this_thread::sleep_for(500ms);
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
 }
 
@@ -59,7 +60,7 @@ int main(int argc, char** argv)
             if (word == "--port" && i + 1 < argc) {
                 device = argv[++i];
             } else if (word == "--fd" && i + 1 < argc) {
-                fd = static_cast<int>(parse_unsigned(argv[++i]).value_or(0));
+                fd = static_cast<int>(stemma::parse_unsigned(argv[++i]).value_or(0));
             } else {
                 std::fwrite(usage.data(), 1, usage.size(), word == "--help" ? stdout : stderr);
                 return word == "--help" ? 0 : 2;
@@ -67,6 +68,7 @@ int main(int argc, char** argv)
         }
         ::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for a valid signal
         // An init that starts us early gives no PATH. Before any thread.
+        // NOLINTNEXTLINE(concurrency-mt-unsafe)
         ::setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
         if (fd >= 0) {
             serve_socket(fd);

@@ -150,25 +150,31 @@ void Exchange::end(const Json& result)
     port_.send(json_frame(FrameType::end, epoch_, request_, result));
 }
 
+namespace {
+
+/// epoch  of the last hello; a new one begins it anew
+void serve_frame(Port& port, const Frame& frame, std::optional<std::uint64_t>& epoch)
+{
+    if (frame.type == FrameType::hello) {
+        epoch = frame.epoch;
+        port.send(json_frame(FrameType::welcome, frame.epoch, 0, welcome()));
+    } else if (frame.type == FrameType::request && frame.epoch == epoch) {
+        answer(port, frame);
+    } else if (frame.type == FrameType::request) {
+        Exchange(port, frame.epoch, frame.request)
+            .end(failure(Error(ErrorCode::conflict, "request of an earlier epoch")));
+    }
+}
+
+} // namespace
+
 void serve(Port& port)
 {
     std::optional<std::uint64_t> epoch;
     while (true) {
         try {
-            const auto frame = port.receive(1h);
-            if (!frame) {
-                continue;
-            }
-            if (frame->type == FrameType::hello) {
-                epoch = frame->epoch;
-                port.send(json_frame(FrameType::welcome, *epoch, 0, welcome()));
-            } else if (frame->type == FrameType::request) {
-                if (frame->epoch == epoch) {
-                    answer(port, *frame);
-                } else {
-                    Exchange(port, frame->epoch, frame->request)
-                        .end(failure(Error(ErrorCode::conflict, "request of an earlier epoch")));
-                }
+            if (const auto frame = port.receive(1h)) {
+                serve_frame(port, *frame, epoch);
             }
         } catch (const Abandoned&) {
             if (!port.has_pending() && port.ended()) {

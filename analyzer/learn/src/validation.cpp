@@ -29,6 +29,7 @@ Validation cross_validate(const Matrix& matrix,
 {
     std::vector<std::size_t> sizes(labels.size(), 0);
     std::vector<std::size_t> fold_of;
+    fold_of.reserve(known.size());
     for (const Labelled& one : known) {
         fold_of.push_back(sizes[one.label]++);
     }

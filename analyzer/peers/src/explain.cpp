@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -33,9 +35,12 @@ Distribution distribution_of(const Judge& judge, const Canonical& canonical, Nod
     for (const Context* context : evidence.contexts) {
         const auto& support = context->supports.front();
         const auto [file, key] = pool.describe(support.node);
-        result.contexts.push_back(
-            file + (key.empty() ? "" : " " + key) + " = " +
-            canonical.expand(pool.value_text(support.node, judge.target_code(support.node))));
+        result.contexts.push_back(fmt::format(
+            "{}{}{} = {}",
+            file,
+            key.empty() ? "" : " ",
+            key,
+            canonical.expand(pool.value_text(support.node, judge.target_code(support.node)))));
     }
     std::map<Code, Distribution::Row> rows;
     for (const VmIndex vm : judge.model().live) {

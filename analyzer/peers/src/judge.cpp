@@ -242,6 +242,26 @@ std::uint8_t Judge::class_of_target(const Context& context, NodeId file) const
     return *best == 0 ? no_class : static_cast<std::uint8_t>(best - votes.begin());
 }
 
+Judge::Branch Judge::best_branch(NodeId node, const Population& population) const
+{
+    const Columns columns = columns_of(population);
+    const auto choices = static_cast<double>(model_.contexts.size());
+    double best = enough_gain;
+    Branch chosen;
+    for (const Context& context : model_.contexts) {
+        const double gain = gain_of(population, columns, context, choices);
+        if (gain <= best) {
+            continue;
+        }
+        const std::uint8_t own = class_of_target(context, model_.file_of[node]);
+        if (own != no_class) {
+            best = gain;
+            chosen = {&context, own};
+        }
+    }
+    return chosen;
+}
+
 void Judge::narrow(NodeId node, Evidence& evidence) const
 {
     Population& population = evidence.population;
@@ -252,28 +272,13 @@ void Judge::narrow(NodeId node, Evidence& evidence) const
         if (uniform) {
             return;
         }
-        const Columns columns = columns_of(population);
-        const auto choices = static_cast<double>(model_.contexts.size());
-        double best = enough_gain;
-        const Context* chosen = nullptr;
-        std::uint8_t branch = no_class;
-        for (const Context& context : model_.contexts) {
-            const double gain = gain_of(population, columns, context, choices);
-            if (gain > best) {
-                const std::uint8_t own = class_of_target(context, model_.file_of[node]);
-                if (own != no_class) {
-                    best = gain;
-                    chosen = &context;
-                    branch = own;
-                }
-            }
-        }
-        if (chosen == nullptr) {
+        const auto [context, own] = best_branch(node, population);
+        if (context == nullptr) {
             return;
         }
         Population part;
         for (std::size_t i = 0; i < population.vms.size(); ++i) {
-            if (chosen->class_of[population.vms[i]] == branch) {
+            if (context->class_of[population.vms[i]] == own) {
                 part.vms.push_back(population.vms[i]);
                 part.codes.push_back(population.codes[i]);
             }
@@ -282,7 +287,7 @@ void Judge::narrow(NodeId node, Evidence& evidence) const
             return;
         }
         population = std::move(part);
-        evidence.contexts.push_back(chosen);
+        evidence.contexts.push_back(context);
     }
 }
 

@@ -106,7 +106,7 @@ struct PeerModel::Impl {
     const Split& split_of(NodeId node) const;
 
 private:
-    [[nodiscard]] Split work_out_split(NodeId node) const;
+    [[nodiscard]] Split work_out_split(NodeId id) const;
     mutable std::unordered_map<NodeId, Split> splits_;
 };
 
@@ -122,7 +122,7 @@ class Judge {
 public:
     Judge(const PeerModel::Impl& model, const Sample& target, const RankOptions& options);
 
-    [[nodiscard]] Evidence judge(NodeId node, Question question) const;
+    [[nodiscard]] Evidence judge(NodeId id, Question question) const;
     /// True where, in a large fleet, all VMs of the target's class say the same of this node as the
     /// target, or most VMs do and no context tells more: then there is nothing to be judged.
     /// Constant time once the node is known.
@@ -142,7 +142,13 @@ public:
     [[nodiscard]] const Sample& target() const noexcept { return target_; }
 
 private:
-    [[nodiscard]] Population population(NodeId node, Question question) const;
+    [[nodiscard]] Population population(NodeId id, Question question) const;
+    /// What divides peers best by what they say of a node, and the target's side of it.
+    struct Branch {
+        const Context* context = nullptr; ///< null: nothing divides them well enough
+        std::uint8_t own = 0;
+    };
+    [[nodiscard]] Branch best_branch(NodeId node, const Population& population) const;
     void narrow(NodeId node, Evidence& evidence) const;
     void choose_peers();
     [[nodiscard]] std::uint8_t class_of_target(const Context& context, NodeId file) const;

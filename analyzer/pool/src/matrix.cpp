@@ -37,7 +37,7 @@ std::vector<Leaf> leaves_of(const Pool& pool, const MatrixOptions& options)
             continue;
         }
         auto [file, key] = pool.describe(id);
-        leaves.push_back({file.ends_with(':') ? file + key : file + ":" + key, id});
+        leaves.push_back({fmt::format("{}{}{}", file, file.ends_with(':') ? "" : ":", key), id});
     }
     std::sort(leaves.begin(), leaves.end(), [](const Leaf& a, const Leaf& b) {
         return a.name != b.name ? a.name < b.name : a.node < b.node;
@@ -64,7 +64,7 @@ column_of(const Pool& pool, const Leaf& leaf, std::unordered_map<Code, std::uint
 
 std::string csv_cell(std::string_view text)
 {
-    const std::string shown = printable(text);
+    std::string shown = printable(text);
     if (!shown.empty() && shown.find_first_of(",\"\r\n") == std::string::npos) {
         return shown;
     }

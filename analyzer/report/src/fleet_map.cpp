@@ -16,6 +16,24 @@ constexpr std::size_t max_points = 400;
 
 using Table = std::vector<std::vector<double>>;
 
+/// Adds one for every two VMs that say different things of a node. Only who leaves the majority is
+/// compared with all.
+void count_differences(const std::vector<Code>& codes, Code majority, Table& matrix)
+{
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+        if (codes[i] == majority) {
+            continue;
+        }
+        for (std::size_t j = 0; j < codes.size(); ++j) {
+            const bool once = codes[j] == majority || i < j;
+            if (codes[i] != codes[j] && once) {
+                matrix[i][j] += 1;
+                matrix[j][i] += 1;
+            }
+        }
+    }
+}
+
 /// Settings in which two VMs differ, the target last; the square root keeps large upgrades from
 /// pressing all others into one point.
 Table pairwise(const Pool& pool, const std::vector<VmIndex>& vms, const Sample& target)
@@ -32,25 +50,11 @@ Table pairwise(const Pool& pool, const std::vector<VmIndex>& vms, const Sample& 
         if (node.operational || (node.exceptions.empty() && own[id] == node.majority)) {
             continue;
         }
-        std::vector<std::size_t> apart;
         for (std::size_t i = 0; i < vms.size(); ++i) {
             codes[i] = pool.code_of(id, vms[i]);
         }
         codes[n - 1] = own[id];
-        for (std::size_t i = 0; i < n; ++i) {
-            if (codes[i] != node.majority) {
-                apart.push_back(i);
-            }
-        }
-        for (const std::size_t i : apart) {
-            for (std::size_t j = 0; j < n; ++j) {
-                const bool once = codes[j] == node.majority || i < j;
-                if (codes[i] != codes[j] && once) {
-                    matrix[i][j] += 1;
-                    matrix[j][i] += 1;
-                }
-            }
-        }
+        count_differences(codes, node.majority, matrix);
     }
     for (auto& row : matrix) {
         for (double& value : row) {
@@ -125,6 +129,7 @@ std::vector<double> within_unit(const std::vector<double>& axis)
     const auto [low, high] = std::minmax_element(axis.begin(), axis.end());
     const double span = *high - *low;
     std::vector<double> result;
+    result.reserve(axis.size());
     for (const double value : axis) {
         result.push_back(span > 1e-9 ? (value - *low) / span : 0.5);
     }

@@ -106,10 +106,36 @@ std::string ranking_text(std::string_view target,
     return text;
 }
 
+namespace {
+
+constexpr std::size_t most_rows = 20; // of values, beside the target's
+
+/// `most`  the count of the longest bar
+std::string
+row_text(std::string_view target, const Distribution::Row& row, std::size_t most, bool colour)
+{
+    constexpr std::size_t width = 30;
+    const std::size_t length = std::min(width, (row.count * width + most - 1) / most);
+    std::string bar;
+    for (std::size_t i = 0; i < length; ++i) {
+        bar += "█";
+    }
+    bar.append(width - length, ' ');
+    std::string who;
+    if (row.target) {
+        who = paint(fmt::format("   ← {}", printable(target)), "31", colour);
+    } else if (row.count <= 3 && !row.vms.empty()) {
+        who = "   " + join(row.vms, ", ");
+    }
+    return fmt::format(
+        "  {:>6}  {}  {}{}\n", row.count, bar, row.absent ? "(not there)" : shown(row.value), who);
+}
+
+} // namespace
+
 std::string
 explain_text(std::string_view target, const std::vector<Distribution>& distributions, bool colour)
 {
-    constexpr std::size_t width = 30;
     std::string text;
     for (const Distribution& distribution : distributions) {
         text += fmt::format("{}{}{}\n",
@@ -122,24 +148,11 @@ explain_text(std::string_view target, const std::vector<Distribution>& distribut
         }
         std::size_t listed = 0;
         for (const auto& row : distribution.rows) {
-            if (++listed > 20 && !row.target) {
-                continue;
+            if (++listed <= most_rows || row.target) {
+                text += row_text(target, row, most, colour);
             }
-            std::string bar;
-            for (std::size_t i = 0; i < (row.count * width + most - 1) / most; ++i) {
-                bar += "█";
-            }
-            bar.append(width - std::min(width, (row.count * width + most - 1) / most), ' ');
-            text += fmt::format("  {:>6}  {}  {}{}\n",
-                                row.count,
-                                bar,
-                                row.absent ? "(not there)" : shown(row.value),
-                                row.target
-                                    ? paint(fmt::format("   ← {}", printable(target)), "31", colour)
-                                : row.count <= 3 && !row.vms.empty() ? "   " + join(row.vms, ", ")
-                                                                     : std::string());
         }
-        if (listed > 20) {
+        if (listed > most_rows) {
             text += fmt::format("          … {} values in all\n", listed);
         }
         for (const std::string& context : distribution.contexts) {

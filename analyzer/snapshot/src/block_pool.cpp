@@ -380,6 +380,21 @@ BlockPool::collect(const std::vector<BlockMap>& maps, bool only_say, const Cance
     return freed;
 }
 
+namespace {
+
+/// What a block's reading complains of; empty: nothing.
+std::string problem_of(volume::Volume& kept, std::uint64_t at, std::span<std::byte> block)
+{
+    try {
+        kept.read(at, block);
+        return {};
+    } catch (const Error& error) {
+        return error.message();
+    }
+}
+
+} // namespace
+
 std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, const Cancel& cancel)
 {
     struct Run {
@@ -394,17 +409,18 @@ std::vector<std::string> damage_of(volume::Volume& kept, std::size_t limit, cons
         for (auto at = extent.offset; at < end && runs.size() <= limit; at += pool_block) {
             const auto length = std::min<std::uint64_t>(pool_block, end - at);
             cancel.check();
-            try {
-                kept.read(at, std::span(block).first(length));
-            } catch (const Error& error) {
-                if (runs.empty() || runs.back().until != at) {
-                    runs.push_back({at, at, error.message()});
-                }
-                runs.back().until = at + length;
+            const auto problem = problem_of(kept, at, std::span(block).first(length));
+            if (problem.empty()) {
+                continue;
             }
+            if (runs.empty() || runs.back().until != at) {
+                runs.push_back({at, at, problem});
+            }
+            runs.back().until = at + length;
         }
     }
     std::vector<std::string> found;
+    found.reserve(runs.size());
     for (const auto& run : runs) {
         found.push_back(fmt::format("bytes {} to {}: {}", run.from, run.until - 1, run.why));
     }

@@ -85,9 +85,9 @@ private:
         }
         line = trim(line);
         if (script_.empty()) {
-            if (line.ends_with("rotate") && line != "rotate" && line != "norotate") {
-                script_ = line;
-            } else if (line.ends_with("action") && line.find(' ') == std::string_view::npos) {
+            const bool rotates = line.ends_with("rotate") && line != "rotate" && line != "norotate";
+            const bool acts = line.ends_with("action") && line.find(' ') == std::string_view::npos;
+            if (rotates || acts) {
                 script_ = line;
             }
             return !script_.empty();

@@ -29,7 +29,7 @@ struct Dialect {
     std::string_view columns{};   ///< tables: names of the columns; the identity has a "*"
     std::string_view separator{}; ///< tables: column separators; empty: blanks
 
-    [[nodiscard]] Shape shape_of(std::string_view name) const;
+    [[nodiscard]] Shape shape_of(std::string_view directive) const;
 };
 
 /// The table of dialects by path; nullptr when no row has the path.

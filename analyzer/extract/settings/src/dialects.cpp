@@ -301,48 +301,70 @@ const Dialect* dialect_by_path(std::string_view path)
     return nullptr;
 }
 
-const Dialect& dialect_by_content(std::string_view text)
-{
+namespace {
+
+/// How many lines of a text, without empty ones and comments, have which form.
+struct LineForms {
     std::size_t total = 0;
-    std::size_t sections = 0;
-    std::size_t equal = 0;
-    std::size_t colons = 0;
-    std::size_t braces = 0;
-    std::size_t tags = 0;
-    for (std::string_view line : split_lines(text.substr(0, 64U * 1024U))) {
+    std::size_t sections = 0; ///< [name]
+    std::size_t equal = 0;    ///< name = …
+    std::size_t colons = 0;   ///< name: …
+    std::size_t braces = 0;   ///< … { or } or ;
+    std::size_t tags = 0;     ///< <…>
+};
+
+bool is_assignment(std::string_view line)
+{
+    const auto at = line.find('=');
+    return at != std::string_view::npos && at > 0 &&
+           trim(line.substr(0, at)).find_first_of(" \t") == std::string_view::npos;
+}
+
+LineForms forms_of(std::string_view text)
+{
+    LineForms forms;
+    for (std::string_view line : split_lines(text)) {
         line = trim(line);
         if (line.empty() || line.front() == '#' || line.front() == ';') {
             continue;
         }
-        ++total;
+        const auto count = [](std::size_t& number, bool has) { number += has ? 1U : 0U; };
         const auto sign = line.find_first_of("=:{ \t");
-        sections += line.front() == '[' && line.back() == ']' ? 1U : 0U;
-        tags += line.front() == '<' && line.back() == '>' ? 1U : 0U;
-        braces += line.back() == '{' || line.back() == '}' || line.back() == ';' ? 1U : 0U;
-        colons += sign != std::string_view::npos && line[sign] == ':' ? 1U : 0U;
-        const auto at = line.find('=');
-        equal += at != std::string_view::npos && at > 0 &&
-                         trim(line.substr(0, at)).find_first_of(" \t") == std::string_view::npos
-                     ? 1U
-                     : 0U;
+        ++forms.total;
+        count(forms.sections, line.front() == '[' && line.back() == ']');
+        count(forms.tags, line.front() == '<' && line.back() == '>');
+        count(forms.braces, line.back() == '{' || line.back() == '}' || line.back() == ';');
+        count(forms.colons, sign != std::string_view::npos && line[sign] == ':');
+        count(forms.equal, is_assignment(line));
     }
+    return forms;
+}
+
+} // namespace
+
+const Dialect& dialect_by_content(std::string_view text)
+{
+    const auto forms = forms_of(text.substr(0, 64U * 1024U));
     const std::string_view start = trim(text.substr(0, 256));
-    if (start.starts_with("<?xml") || (total > 0 && tags * 2 > total)) {
-        return start.starts_with("<?xml") ? xml : apache;
+    if (start.starts_with("<?xml")) {
+        return xml;
+    }
+    if (forms.tags * 2 > forms.total) {
+        return apache;
     }
     if (start.starts_with('{') && text.find('"') != std::string_view::npos) {
         return json;
     }
-    if (sections > 0 && (equal + sections) * 2 > total) {
+    if (forms.sections > 0 && (forms.equal + forms.sections) * 2 > forms.total) {
         return ini;
     }
-    if (total > 0 && braces * 2 > total) {
+    if (forms.braces * 2 > forms.total) {
         return brace;
     }
-    if (total > 0 && equal * 10 >= total * 7) {
+    if (forms.total > 0 && forms.equal * 10 >= forms.total * 7) {
         return equals;
     }
-    if (total > 1 && colons * 10 >= total * 8) {
+    if (forms.total > 1 && forms.colons * 10 >= forms.total * 8) {
         return start.starts_with("---") ? yaml : colon;
     }
     return lines;

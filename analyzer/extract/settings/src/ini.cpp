@@ -1,5 +1,7 @@
 #include "stemma/core/text.hpp"
 
+#include <algorithm>
+
 #include "dialect.hpp"
 #include "lines.hpp"
 
@@ -122,20 +124,14 @@ void read_words(std::string_view text, const Dialect& dialect, Sink& sink)
         if (value.starts_with('=')) {
             value = trim(value.substr(1));
         }
-        const std::string folded = to_lower(name);
-        for (const std::string_view header : headers) {
-            if (folded == header) {
-                sink.close_all();
-                if (value.empty()) {
-                    sink.error(line, number);
-                } else {
-                    sink.reopen(name, value);
-                }
-                return;
-            }
+        const bool opens = std::ranges::find(headers, to_lower(name)) != headers.end();
+        if (opens) {
+            sink.close_all();
         }
-        if (name.empty()) {
+        if (name.empty() || (opens && value.empty())) {
             sink.error(line, number);
+        } else if (opens) {
+            sink.reopen(name, value);
         } else {
             sink.put(name, value.empty() ? "on" : value, number);
         }

@@ -229,13 +229,10 @@ void read_apt_sources(std::string_view text, const Dialect& dialect, Sink& sink)
         auto words = split_words(line);
         std::size_t at = 1;
         std::string options;
-        if (words.size() > 1 && words[1].starts_with('[')) {
-            while (at < words.size()) {
-                options += std::string(words[at]) + " ";
-                if (words[at++].ends_with(']')) {
-                    break;
-                }
-            }
+        const bool has_options = words.size() > 1 && words[1].starts_with('[');
+        for (bool inside = has_options; inside && at < words.size(); ++at) {
+            options.append(words[at]).append(" ");
+            inside = !words[at].ends_with(']');
         }
         if ((words[0] != "deb" && words[0] != "deb-src") || words.size() < at + 2) {
             sink.error(line, number);
