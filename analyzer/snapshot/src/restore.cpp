@@ -297,8 +297,7 @@ void apply_restore(const virt::Connection& connection,
                    const RestorePlan& plan,
                    volume::Volume& kept,
                    const RestoreOptions& options,
-                   const Cancel& cancel,
-                   Log& log)
+                   const RestoreWorld& world)
 {
     if (plan.is_there) {
         return;
@@ -310,17 +309,16 @@ void apply_restore(const virt::Connection& connection,
     std::error_code ignored;
     try {
         fs::remove(beside, ignored); // of a run that was killed
-        write_disk(beside, plan, kept, cancel);
+        write_disk(beside, plan, kept, world.cancel);
         take_owner(beside, plan.disk);
         flush_file(beside);
-        if (!plan.is_new) {
-            const auto domain = connection.find_by_uuid(plan.uuid);
-            if (domain && domain->active()) {
-                if (!options.stop) {
-                    throw Error(ErrorCode::conflict, plan.name + " was started meanwhile");
-                }
-                stop(*domain, cancel, log);
-            }
+        const auto domain = plan.is_new ? std::nullopt : connection.find_by_uuid(plan.uuid);
+        const bool runs = domain && domain->active();
+        if (runs && !options.stop) {
+            throw Error(ErrorCode::conflict, plan.name + " was started meanwhile");
+        }
+        if (runs) {
+            stop(*domain, world.cancel, world.log);
         }
         fs::rename(beside, plan.disk);
         sync_folder(plan.disk.parent_path());

@@ -55,11 +55,13 @@ std::size_t count_from(std::string_view word, std::string_view rule)
 /// The week of ISO 8601: it belongs to the year that its Thursday lies in.
 std::string week_of(std::chrono::sys_days day)
 {
-    using namespace std::chrono;
-    const auto monday = day - (weekday(day) - Monday);
-    const auto year = year_month_day(monday + days(3)).year();
-    const sys_days fourth(year / January / 4); // always in week 1
-    const auto first = fourth - (weekday(fourth) - Monday);
+    namespace chrono = std::chrono;
+    const auto monday_before = [](chrono::sys_days any) {
+        return any - (chrono::weekday(any) - chrono::Monday);
+    };
+    const auto monday = monday_before(day);
+    const auto year = chrono::year_month_day(monday + chrono::days(3)).year();
+    const auto first = monday_before(year / chrono::January / 4); // always in week 1
     return fmt::format("{}-W{:02}", static_cast<int>(year), (monday - first).count() / 7 + 1);
 }
 

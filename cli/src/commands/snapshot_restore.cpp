@@ -124,7 +124,7 @@ int run_snapshot_restore(Context& context, const Args& args)
         doing(
             [&] {
                 analyzer::apply_restore(
-                    connection, plan, *kept, options, context.cancel(), context.log());
+                    connection, plan, *kept, options, {context.cancel(), context.log()});
             },
             "restoring {} from snapshot {}",
             plan.name,

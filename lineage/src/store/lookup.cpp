@@ -18,10 +18,10 @@ std::string hex_of(std::string_view bytes)
     return to_hex(bytes);
 }
 
-Json member_or(const Json& body, std::string_view key, Json fallback)
+Json member_or(const Json& body, std::string_view key, const Json& fallback)
 {
     const auto found = body.find(key);
-    return found == body.end() || found->is_null() ? std::move(fallback) : *found;
+    return found == body.end() || found->is_null() ? fallback : *found;
 }
 
 ImageInfo image_of(const model::Event& event, std::uint64_t seq)
@@ -167,6 +167,7 @@ HostInfo host_at(Store::Impl& store, std::int64_t id, std::string name, const Ho
     }
     rows.reset();
     std::vector<model::Event> events;
+    events.reserve(seqs.size());
     for (const auto seq : seqs) {
         events.push_back(store.event_at(seq));
     }
@@ -294,6 +295,7 @@ std::vector<SnapshotInfo> snapshots_at(Store::Impl& store, sqlite::Statement& ro
     }
     rows.reset();
     std::vector<SnapshotInfo> snapshots;
+    snapshots.reserve(seqs.size());
     for (const auto seq : seqs) {
         snapshots.push_back(snapshot_of(store.event_at(seq)));
     }

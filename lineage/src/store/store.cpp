@@ -76,7 +76,7 @@ std::string own_origin(Store::Impl& impl)
     if (auto known = impl.meta("origin")) {
         return *std::move(known);
     }
-    const auto made = make_uuid7(impl.clock.now());
+    auto made = make_uuid7(impl.clock.now());
     impl.db.cached("INSERT INTO meta(key, value) VALUES ('origin', ?)").bind(made).run();
     transaction.commit();
     return made;

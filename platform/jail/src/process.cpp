@@ -87,7 +87,7 @@ start(const std::vector<int>& keep, const Limits& limits, const std::function<vo
     if (pid == 0) {
         std::vector<int> all = keep;
         all.push_back(ends.theirs.get());
-        live(Channel(std::move(ends.theirs)), std::move(all), limits, parent, work);
+        live(Channel(std::move(ends.theirs)), all, limits, parent, work);
     }
     return {Channel(std::move(ends.ours)), Child::adopt(pid)};
 }

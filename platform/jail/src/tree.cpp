@@ -73,14 +73,17 @@ using Opener = std::function<std::unique_ptr<volume::Filesystem>(const Explain&)
 
 class JailedTree final : public Tree {
 public:
-    JailedTree(std::string name,
-               const std::vector<int>& keep,
-               const Opener& open,
-               std::shared_ptr<void> needs,
-               const Explain& explain,
-               const Limits& limits)
-        : needs_(std::move(needs)),
-          process_(std::move(name), keep, limits, [&](Channel& channel) { live(channel, open); })
+    struct Source {
+        std::string name;
+        std::vector<int> keep; ///< descriptors that it reads from
+        Opener open;
+        std::shared_ptr<void> needs; ///< lives as long as the tree
+    };
+    JailedTree(Source source, const Explain& explain, const Limits& limits)
+        : needs_(std::move(source.needs)),
+          process_(std::move(source.name), source.keep, limits, [&](Channel& channel) {
+              live(channel, source.open);
+          })
     {
         for (;;) {
             const std::string message = process_.receive();
@@ -234,12 +237,13 @@ std::unique_ptr<Tree> open_tree(std::unique_ptr<volume::Volume> volume,
     // The volume itself must not go into the jail: what it owns (a server, a connection) is its
     // keeper's to end.
     return std::make_unique<JailedTree>(
-        shared->name(),
-        shared->descriptors(),
-        [&](const Explain& inner) {
-            return open(std::make_unique<volume::Borrowed>(*shared), inner);
-        },
-        shared,
+        JailedTree::Source{.name = shared->name(),
+                           .keep = shared->descriptors(),
+                           .open =
+                               [&](const Explain& inner) {
+                                   return open(std::make_unique<volume::Borrowed>(*shared), inner);
+                               },
+                           .needs = shared},
         explain,
         limits);
 }
@@ -252,7 +256,10 @@ open_tree_apart(std::string name,
                 const Limits& limits)
 {
     return std::make_unique<JailedTree>(
-        std::move(name), std::vector<int>{}, open, std::move(needs), explain, limits);
+        JailedTree::Source{
+            .name = std::move(name), .keep = {}, .open = open, .needs = std::move(needs)},
+        explain,
+        limits);
 }
 
 } // namespace stemma::jail

@@ -52,6 +52,11 @@ RestorePlan plan_restore(const virt::Connection& connection,
                          const RestoreSource& source,
                          const RestoreOptions& options);
 
+struct RestoreWorld {
+    const Cancel& cancel;
+    Log& log;
+};
+
 /// Writes the disk beside and puts it in place: the VM is stopped for that moment only, and stays
 /// stopped. Killed anywhere, the VM has its disk as it was before or as it is in the snapshot; the
 /// same call again finishes.
@@ -62,7 +67,6 @@ void apply_restore(const virt::Connection& connection,
                    const RestorePlan& plan,
                    volume::Volume& kept,
                    const RestoreOptions& options,
-                   const Cancel& cancel,
-                   Log& log);
+                   const RestoreWorld& world);
 
 } // namespace stemma::analyzer

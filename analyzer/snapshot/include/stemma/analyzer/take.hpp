@@ -37,7 +37,7 @@ struct TakeOptions {
 };
 
 /// What a taken snapshot says of itself.
-struct Taken {
+struct Taken { // NOLINT(bugprone-exception-escape): Json's move asserts at most
     std::string id;
     FeatureSet features;
     Json body; ///< of its event

@@ -68,7 +68,7 @@ using FileIndex = std::uint32_t;
 struct Unsettled {
     FileIndex file = 0;
     std::string reason;
-    auto operator<=>(const Unsettled&) const = default;
+    auto operator<=>(const Unsettled&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 /// One run of a tool.
@@ -103,7 +103,7 @@ struct Hole {
     std::int64_t pid = 0; ///< 0 when no process is known
     std::string program;
     std::string reason;
-    auto operator<=>(const Hole&) const = default;
+    auto operator<=>(const Hole&) const = default; // NOLINT(modernize-use-nullptr): its own 0
 };
 
 struct Build {
