@@ -1,4 +1,5 @@
 """Which members of a static library a link took: checked against what the linker itself says with -t -t."""
+import hashlib
 import json
 import os
 import re
@@ -74,6 +75,23 @@ class LinkedMembers(ArchiveCase):
         roots = [line for line in self.run_plain([STEMMA, "manifest", "show", "work"]).stdout.decode().splitlines()
                  if "sha256" in line]
         self.assertEqual([line.split()[0] for line in roots], ["main"])
+
+    def test_a_program_and_an_archive_are_shown_by_their_files(self):
+        self.sources(a="int a(void){return 0;}\n", main=USE_A)
+        self.build(self.library("libx", "a") + " && ranlib libx.a && gcc -c main.c && gcc -o main main.o libx.a")
+        shown = self.run_plain([STEMMA, "manifest", "show", "main"]).stdout.decode()
+        self.assertIn(f"main  executable  sha256 {hashlib.sha256(self.read('main')).hexdigest()[:16]}", shown)
+        shown = self.run_plain([STEMMA, "manifest", "show", "libx.a"]).stdout.decode()
+        self.assertIn("archive: ar rcs libx.a a.o", shown)
+        refused = self.run_plain([STEMMA, "manifest", "show", "main.c"], check=False)
+        self.assertEqual((refused.returncode, b"no manifest" in refused.stderr), (1, True), refused)
+
+    def test_ranlib_makes_no_member(self):
+        self.sources(a="int a(void){return 0;}\n", b="int b(void){return 0;}\n", main=USE_A)
+        manifest = self.check(self.library("libx", "ab") + " && ranlib libx.a && gcc -c main.c", "gcc -o main main.o libx.a")
+        self.assertEqual(manifest.inputs("main"), ["libx.a(a.o)", "main.o"])
+        copies = [step["argv"] for step in manifest.steps if step["kind"] == "copy"]
+        self.assertEqual(copies, [["ar", "rcs", "libx.a", "a.o", "b.o"]])
 
     def test_members_that_members_want(self):
         self.sources(a="int c(void); int a(void){return c();}\n", b="int b(void){return 0;}\n",

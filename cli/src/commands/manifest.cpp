@@ -4,6 +4,8 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/lineage/query.hpp"
+#include "stemma/lineage/selector.hpp"
 #include "stemma/lineage/store.hpp"
 
 #include "groups.hpp"
@@ -34,13 +36,59 @@ model::Manifest load(Context& context, const std::string& name)
         }
     }
     if (!text.empty()) {
-        throw Error(ErrorCode::corrupt,
-                    fmt::format("{} is no manifest: it does not begin as one", printable(name)),
-                    "`stemma what artifact:NAME` tells what is in a program");
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format("{} is no manifest: it does not begin as one", printable(name)),
+            "`stemma manifest show FILE` takes a program as well, if a build on record made it");
     }
     throw Error(ErrorCode::not_found,
                 fmt::format("no manifest file and no build is called '{}'", printable(name)),
                 "`stemma log` lists what was recorded; `stemma build --out FILE` writes a file");
+}
+
+struct Wanted {
+    model::Manifest manifest;
+    std::string artifact; ///< its name, path, target or sha256; empty: all deliverables
+};
+
+/// The newest build that made this very file.
+std::optional<Wanted> made_as(Context& context, const std::string& path)
+{
+    const auto digest = sha256_file(path).hex();
+    const std::vector<std::string> selector = {"artifact:" + digest};
+    lineage::Query query(context.store(), {});
+    std::vector<std::uint64_t> history;
+    try {
+        history = query.history(query.select(lineage::parse_selection(selector, {})));
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found) {
+            throw;
+        }
+    }
+    for (auto seq = history.rbegin(); seq != history.rend(); ++seq) {
+        const auto event = query.event_item(*seq);
+        const auto run = optional_string_member(event.at("body"), "run");
+        auto manifest = run ? context.store().find_manifest(*run) : std::nullopt;
+        if (manifest) {
+            return Wanted{*std::move(manifest), digest};
+        }
+    }
+    return std::nullopt;
+}
+
+Wanted wanted(Context& context, const std::vector<std::string>& words)
+{
+    try {
+        return {load(context, words[0]), words.size() > 1 ? words[1] : std::string()};
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::corrupt || words.size() > 1) {
+            throw;
+        }
+        if (auto made = made_as(context, words[0])) {
+            return *std::move(made);
+        }
+        throw;
+    }
 }
 
 Json file_json(const model::File& file)
@@ -87,12 +135,14 @@ std::string heading(const model::Manifest& manifest)
                             manifest.run.id,
                             printable(build.name),
                             format_time(manifest.run.finished));
-    text += fmt::format(
-        "  from {} at commit {}{}{}\n",
-        printable(build.repo),
-        build.commit.value_or("none"),
-        build.branch ? fmt::format(" ({})", printable(*build.branch)) : "",
-        build.dirty.empty() ? "" : fmt::format(", {} files differ from it", build.dirty.size()));
+    text += fmt::format("  from {} at commit {}{}{}\n",
+                        printable(build.repo),
+                        build.commit.value_or("none"),
+                        build.branch ? fmt::format(" ({})", printable(*build.branch)) : "",
+                        build.dirty.empty() ? ""
+                        : build.dirty.size() == 1
+                            ? ", 1 file differs from it"
+                            : fmt::format(", {} files differ from it", build.dirty.size()));
     if (!build.toolchain.empty()) {
         text += fmt::format("  with {}\n", printable(build.toolchain));
     }
@@ -112,8 +162,7 @@ std::string heading(const model::Manifest& manifest)
 int run_show(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 2, "FILE|BUILD [ARTIFACT]");
-    const auto manifest = load(context, words[0]);
-    const auto name = words.size() > 1 ? words[1] : std::string();
+    const auto [manifest, name] = wanted(context, words);
     const auto roots = hooks::deliverables(manifest, name);
     if (roots.empty()) {
         throw Error(ErrorCode::not_found,
@@ -201,17 +250,17 @@ std::vector<Command> manifest_commands()
     return {
         {.name = "manifest show",
          .summary = "what a build made, and out of what",
-         .synopsis = "FILE|BUILD [ARTIFACT] [--system]",
+         .synopsis = "FILE|BUILD|PROGRAM [ARTIFACT] [--system]",
          .description =
              "Prints a tree: each program, library and package of the build, the step that made "
-             "it, "
-             "the objects that went in, their sources with git blob and state, headers, libraries, "
-             "generated files and what made them. BUILD is a run id, its beginning, or the name of "
-             "a "
-             "project (its newest build).",
+             "it, the objects that went in, their sources with git blob and state, headers, "
+             "libraries, generated files and what made them. FILE is a manifest; BUILD a run id, "
+             "its beginning, or the name of a project (its newest build); PROGRAM a file that a "
+             "build on record made, found by its content.",
          .options = {{"system", "", "name every system file, not only their packages"}},
          .examples = {{"stemma manifest show shop", "The newest build of project shop."},
-                      {"stemma manifest show shop.json shopd", "One artifact of a manifest file."}},
+                      {"stemma manifest show shop.json shopd", "One artifact of a manifest file."},
+                      {"stemma manifest show build/shopd", "The program that lies there."}},
          .exits = {},
          .run = run_show},
         {.name = "manifest diff",

@@ -321,7 +321,8 @@ std::vector<const model::Artifact*> deliverables(const Manifest& manifest, std::
     for (const auto& artifact : manifest.artifacts) {
         const auto& file = manifest.files[artifact.file];
         if (!name.empty()) {
-            if (artifact.name == name || file.path == name || artifact.target == name) {
+            if (artifact.name == name || file.path == name || artifact.target == name ||
+                file.sha256.hex() == name) {
                 chosen.push_back(&artifact);
             }
             continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -163,12 +164,29 @@ private:
         file.content->ids.size = member.size;
         file.content->kind = 'o';
         recorded_.files.push_back(std::move(file));
-        const auto maker = makers_.find(archive);
-        auto copy = copy_by(steps_[maker == makers_.end() ? reader : maker->second]);
+        auto copy = copy_by(steps_[maker_of(archive).value_or(reader)]);
         copy.inputs.insert(object_of(archive, member));
         copy.outputs.insert(known->second);
         copies_.push_back(std::move(copy));
         return known->second;
+    }
+
+    /// The step that made an archive, or one of its content: ranlib may write it again as it was.
+    [[nodiscard]] std::optional<std::size_t> maker_of(SeenIndex archive) const
+    {
+        const auto& content = recorded_.files[archive].content;
+        const auto same = content ? by_content_.find(content->ids.sha256) : by_content_.end();
+        std::optional<std::size_t> newest;
+        if (const auto found = makers_.find(archive); found != makers_.end()) {
+            newest = found->second;
+        } else if (same != by_content_.end()) {
+            for (const auto file : same->second) {
+                const auto maker = makers_.find(file);
+                newest = maker == makers_.end() ? newest
+                                                : std::max(newest, std::optional(maker->second));
+            }
+        }
+        return newest;
     }
 
     /// The file that was archived as this member, the archive itself when none is known.
@@ -178,10 +196,9 @@ private:
         if (found == by_content_.end()) {
             return archive;
         }
-        const auto maker = makers_.find(archive);
+        const auto maker = maker_of(archive);
         const auto rank = [&](SeenIndex file) {
-            const bool archived =
-                maker != makers_.end() && steps_[maker->second].inputs.count(file) != 0;
+            const bool archived = maker && steps_[*maker].inputs.count(file) != 0;
             const bool same_name = last_name(recorded_.files[file].path) == member.name;
             return (archived ? 2 : 0) + (same_name ? 1 : 0);
         };

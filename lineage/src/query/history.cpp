@@ -186,8 +186,9 @@ std::string detail_of(const std::string& kind, const Json& body)
         return vm_detail(kind, body);
     }
     if (kind == "build.recorded") {
-        return fmt::format("commit {}{}",
-                           short_digest(word(body, "rev")),
+        const auto commit = short_digest(word(body, "rev"));
+        return fmt::format("{}{}",
+                           commit.empty() ? "no commit" : "commit " + commit,
                            body.value("dirty", 0) != 0 ? ", with uncommitted changes" : "");
     }
     if (kind == "package.packed") {
