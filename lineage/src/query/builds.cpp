@@ -2,6 +2,8 @@
 
 #include "stemma/core/error.hpp"
 
+#include "../store/lines.hpp"
+
 namespace stemma::lineage {
 
 namespace {
@@ -84,14 +86,16 @@ std::shared_ptr<const Build> read_build(sqlite::Database& db, const BuildRow& kn
 {
     auto build = std::make_shared<Build>();
     static_cast<BuildRow&>(*build) = known;
-    auto& row = db.cached(
-        "SELECT r.files, b.graph FROM build b JOIN build_reach r ON r.build = b.id WHERE b.id = ?");
+    auto& row = db.cached("SELECT files FROM build_reach WHERE build = ?");
     row.bind(known.id);
-    if (row.step()) {
+    const bool found = row.step();
+    if (found) {
         build->graph.files = decode_files(row.view(0));
-        decode_steps(row.view(1), build->graph);
     }
     row.reset();
+    if (found) {
+        read_steps(db, known.id, build->graph);
+    }
     build->index();
     return build;
 }

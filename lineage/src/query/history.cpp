@@ -55,9 +55,8 @@ void history_of_host(sqlite::Database& db, std::int64_t host, Seqs& seqs)
 void history_of_source(sqlite::Database& db, std::int64_t version, Seqs& seqs)
 {
     add(seqs,
-        db.cached(
-              "SELECT b.seq FROM build_file f JOIN build b ON b.id = f.build WHERE f.version = ? "
-              "ORDER BY b.finished, b.run LIMIT 1")
+        db.cached("SELECT b.seq FROM file_use f JOIN build b ON b.id = f.build WHERE f.version = ? "
+                  "ORDER BY b.finished, b.run LIMIT 1")
             .bind(version));
 }
 

@@ -66,7 +66,7 @@ std::int64_t Query::Impl::build_of_version(std::int64_t version)
         return seen->second;
     }
     auto& row = store.db.cached(
-        "SELECT b.id FROM build_file f JOIN build b ON b.id = f.build WHERE "
+        "SELECT b.id FROM file_use f JOIN build b ON b.id = f.build WHERE "
         "f.version = ? AND b.seq <= ? ORDER BY b.finished DESC, b.run DESC LIMIT 1");
     row.bind(version, graph.known_at());
     return one_integer(row).value_or(0);
@@ -74,7 +74,7 @@ std::int64_t Query::Impl::build_of_version(std::int64_t version)
 
 bool Query::Impl::is_known(std::int64_t version)
 {
-    auto& row = store.db.cached("SELECT 1 FROM build_file f JOIN build b ON b.id = f.build WHERE "
+    auto& row = store.db.cached("SELECT 1 FROM file_use f JOIN build b ON b.id = f.build WHERE "
                                 "f.version = ? AND b.seq <= ? LIMIT 1");
     return one_integer(row.bind(version, graph.known_at())).has_value();
 }
@@ -95,7 +95,7 @@ Json Query::Impl::source_item(std::int64_t version)
     auto& row = store.db.cached(
         "SELECT e.path, r.name, v.blob, c.sha256, v.package, f.role, r.id FROM version v JOIN "
         "element e ON e.id = v.element JOIN repo r ON r.id = e.repo JOIN content c ON c.id = "
-        "v.content LEFT JOIN build_file f ON f.version = v.id AND f.build = ?2 WHERE v.id = ?1");
+        "v.content LEFT JOIN file_use f ON f.version = v.id AND f.build = ?2 WHERE v.id = ?1");
     row.bind(version, build == nullptr ? 0 : build->id);
     if (!row.step()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost file version {}", version));
@@ -410,7 +410,7 @@ std::optional<Time> Query::first_seen(Node node)
     switch (node.kind) {
     case Kind::source:
         return impl_->view.known_at
-                   ? ask("SELECT min(b.finished) FROM build_file f JOIN build b ON b.id = f.build "
+                   ? ask("SELECT min(b.finished) FROM file_use f JOIN build b ON b.id = f.build "
                          "WHERE "
                          "f.version = ? "
                          "AND b.seq <= ?",

@@ -112,7 +112,7 @@ std::vector<Graph::Use> uses(sqlite::Statement& rows)
 std::vector<Graph::Use> Graph::uses_of_version(std::int64_t version)
 {
     auto found =
-        uses(store_.db.cached("SELECT build, file, version, role FROM build_file WHERE version = ?")
+        uses(store_.db.cached("SELECT build, file, version, role FROM file_use WHERE version = ?")
                  .bind(version));
     std::erase_if(found, [&](const Use& use) { return !in_view(use.build); });
     return found;
@@ -122,7 +122,7 @@ std::vector<Graph::Use> Graph::uses_of_content(std::int64_t content)
 {
     auto found = uses(store_.db
                           .cached("SELECT f.build, f.file, f.version, f.role FROM version v JOIN "
-                                  "build_file f ON f.version = v.id WHERE v.content = ?")
+                                  "file_use f ON f.version = v.id WHERE v.content = ?")
                           .bind(content));
     std::erase_if(found, [&](const Use& use) { return !in_view(use.build); });
     return found;
@@ -132,7 +132,7 @@ std::vector<Graph::Use> Graph::uses_in(std::int64_t build, std::int64_t content)
 {
     return uses(store_.db
                     .cached("SELECT f.build, f.file, f.version, f.role FROM version v JOIN "
-                            "build_file f ON f.version = v.id WHERE v.content = ? AND f.build = ?")
+                            "file_use f ON f.version = v.id WHERE v.content = ? AND f.build = ?")
                     .bind(content, build));
 }
 

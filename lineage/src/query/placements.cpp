@@ -159,8 +159,9 @@ std::map<std::int64_t, std::vector<VmFact>> facts_until(sqlite::Database& db,
                                                         std::uint64_t position)
 {
     std::map<std::int64_t, std::vector<VmFact>> facts;
-    auto& rows = db.cached("SELECT vm, vm_event.seq, vm_event.at, origin.name, vm_event.oseq FROM "
-                           "vm_event JOIN origin ON origin.id = vm_event.origin WHERE seq <= ?");
+    auto& rows = db.cached("SELECT vm, seq, event.at, origin.name, event.oseq FROM vm_event JOIN "
+                           "event USING (seq) JOIN origin ON origin.id = event.origin WHERE seq <= "
+                           "?");
     rows.bind(position);
     while (rows.step()) {
         facts[rows.integer(0)].push_back({static_cast<std::uint64_t>(rows.integer(1)),

@@ -68,7 +68,7 @@ Nodes NodeFinder::versions_at(const std::vector<std::int64_t>& elements,
                               const std::vector<std::int64_t>& builds)
 {
     Nodes nodes;
-    auto& rows = db_.cached("SELECT v.id FROM version v JOIN build_file f ON f.version = v.id "
+    auto& rows = db_.cached("SELECT v.id FROM version v JOIN file_use f ON f.version = v.id "
                             "WHERE v.element = ? AND f.build = ?");
     for (const auto element : elements) {
         for (const auto build : builds) {

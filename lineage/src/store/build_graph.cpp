@@ -61,7 +61,7 @@ BuildGraph::Files decode_files(std::string_view blob)
     return files;
 }
 
-std::string encode_steps(const BuildGraph& graph)
+std::string encode_steps(const BuildGraph& graph, std::string_view base)
 {
     std::string out;
     put(out, layout);
@@ -73,12 +73,18 @@ std::string encode_steps(const BuildGraph& graph)
         put_ascending(out, step.inputs);
         put_ascending(out, step.outputs);
     }
-    return zstd::compress(out);
+    return base.empty() ? zstd::compress(out) : zstd::compress_against(out, base);
 }
 
-void decode_steps(std::string_view blob, BuildGraph& graph)
+std::string unpack_steps(std::string_view blob, std::string_view base)
 {
-    const std::string text = zstd::decompress(blob, largest);
+    return base.empty() ? zstd::decompress(blob, largest)
+                        : zstd::decompress_against(blob, base, largest);
+}
+
+void decode_steps(std::string_view blob, BuildGraph& graph, std::string_view base)
+{
+    const std::string text = unpack_steps(blob, base);
     NumberReader reader(text, graph_name);
     if (reader.number() != layout) {
         reader.refuse();

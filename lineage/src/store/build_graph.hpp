@@ -44,7 +44,8 @@ private:
 };
 
 /// A build's files and steps as the store keeps them, in two blobs, each a zstd frame (neighbouring
-/// steps read nearly the same files) around numbers in LEB128.
+/// steps read nearly the same files) around numbers in LEB128; that of the steps may be the
+/// difference from another build's.
 ///
 /// files  layout 2; number of files; per file the zigzag difference of its `version` row to the
 ///        one before; then per file the bits of its role
@@ -75,11 +76,15 @@ struct BuildGraph {
 };
 
 std::string encode_files(const BuildGraph::Files& files);
-std::string encode_steps(const BuildGraph& graph);
+/// base  as unpack_steps() gave it: the steps are told as the difference from it
+std::string encode_steps(const BuildGraph& graph, std::string_view base = {});
 /// throws  corrupt
 BuildGraph::Files decode_files(std::string_view blob);
-/// Sets the steps of a graph whose files are there.
+/// What the frame is around.
 /// throws  corrupt
-void decode_steps(std::string_view blob, BuildGraph& graph);
+std::string unpack_steps(std::string_view blob, std::string_view base = {});
+/// Sets the steps of a graph whose files are there; `base` as when they were encoded.
+/// throws  corrupt
+void decode_steps(std::string_view blob, BuildGraph& graph, std::string_view base = {});
 
 } // namespace stemma::lineage

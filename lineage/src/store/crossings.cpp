@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "lines.hpp"
 #include "reach.hpp"
 
 namespace stemma::lineage {
@@ -71,7 +72,7 @@ Places makers_of(sqlite::Database& db, std::int64_t content)
 /// Builds that read the content loosely, with the file that it is there.
 Places loose_readers_of(sqlite::Database& db, std::int64_t content)
 {
-    auto& rows = db.cached("SELECT f.build, f.file, f.role FROM version v JOIN build_file f ON "
+    auto& rows = db.cached("SELECT f.build, f.file, f.role FROM version v JOIN file_use f ON "
                            "f.version = v.id WHERE v.content = ?");
     rows.bind(content);
     Places found;
@@ -128,12 +129,7 @@ BuildGraph graph_of(sqlite::Database& db, std::int64_t build, std::string_view f
 {
     BuildGraph graph;
     graph.files = decode_files(files);
-    auto& row = db.cached("SELECT graph FROM build WHERE id = ?");
-    row.bind(build);
-    if (row.step()) {
-        decode_steps(row.view(0), graph);
-    }
-    row.reset();
+    read_steps(db, build, graph);
     return graph;
 }
 

@@ -8,6 +8,7 @@
 #include "build_graph.hpp"
 #include "crossings.hpp"
 #include "ids.hpp"
+#include "lines.hpp"
 
 namespace stemma::lineage {
 
@@ -116,12 +117,13 @@ BuildGraph graph_of(sqlite::Database& db, const model::Manifest& manifest)
 std::int64_t insert_build(Store::Impl& store,
                           const Placed& placed,
                           const model::Manifest& manifest,
-                          const BuildGraph& graph)
+                          const LinePlace& where,
+                          const StoredSteps& steps)
 {
     store.db
-        .cached(
-            "INSERT INTO build(run, seq, name, repo, revision, branch, dirty, holes, started, "
-            "finished, machine, toolchain, graph) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .cached("INSERT INTO build(run, seq, name, repo, revision, branch, dirty, holes, started, "
+                "finished, machine, toolchain, line, place, base, graph) VALUES (?, ?, ?, ?, ?, ?, "
+                "?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(manifest.run.id,
               placed.seq,
               manifest.build.name,
@@ -134,18 +136,12 @@ std::int64_t insert_build(Store::Impl& store,
               to_integer(manifest.run.finished),
               manifest.run.machine,
               manifest.build.toolchain,
-              Blob{encode_steps(graph)})
+              where.line,
+              where.place,
+              steps.base,
+              Blob{steps.blob})
         .run();
     return store.db.last_insert_id();
-}
-
-void insert_inverse(sqlite::Database& db, std::int64_t build, const BuildGraph::Files& files)
-{
-    auto& row = db.cached(
-        "INSERT OR IGNORE INTO build_file(version, build, file, role) VALUES (?, ?, ?, ?)");
-    for (std::size_t i = 0; i < files.size(); ++i) {
-        row.bind(files.versions[i], build, i, files.roles[i].bits()).run();
-    }
 }
 
 /// returns  the files that are outputs, ascending
@@ -189,8 +185,11 @@ void derive_build(Store::Impl& store, const Placed& placed)
         return; // the same run, told by another origin
     }
     const auto graph = graph_of(store.db, manifest);
-    const auto build = insert_build(store, placed, manifest, graph);
-    insert_inverse(store.db, build, graph.files);
+    const auto where =
+        next_in_line(store.db, repo_id(store.db, manifest.build.repo), manifest.build);
+    const auto build =
+        insert_build(store, placed, manifest, where, pack_steps(store.db, where, graph));
+    insert_build_files(store.db, where, graph.files);
     derive_reach(store, build, graph, insert_outputs(store.db, build, manifest));
 }
 

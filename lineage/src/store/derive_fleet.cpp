@@ -61,8 +61,8 @@ std::vector<VmFact> facts_of(sqlite::Database& db, std::int64_t vm)
 {
     std::vector<VmFact> facts;
     auto& row =
-        db.cached("SELECT vm_event.seq, vm_event.at, origin.name, vm_event.oseq FROM vm_event "
-                  "JOIN origin ON origin.id = vm_event.origin WHERE vm = ?");
+        db.cached("SELECT seq, event.at, origin.name, event.oseq FROM vm_event JOIN event USING "
+                  "(seq) JOIN origin ON origin.id = event.origin WHERE vm = ?");
     row.bind(vm);
     while (row.step()) {
         facts.push_back({static_cast<std::uint64_t>(row.integer(0)),
@@ -178,9 +178,7 @@ void derive_vm(Store::Impl& store, const Placed& placed)
     const auto& body = placed.event.body;
     const auto vm = vm_id(
         store.db, string_member(body, "uuid"), optional_string_member(body, "name").value_or(""));
-    store.db.cached("INSERT INTO vm_event(vm, seq, at, origin, oseq) VALUES (?, ?, ?, ?, ?)")
-        .bind(vm, placed.seq, to_integer(placed.event.at), placed.origin, placed.event.oseq)
-        .run();
+    store.db.cached("INSERT INTO vm_event(vm, seq) VALUES (?, ?)").bind(vm, placed.seq).run();
     const VmFact fact{
         placed.seq, to_integer(placed.event.at), placed.event.origin, placed.event.oseq};
     if (comes_last(store.db, vm, fact, placed.origin)) {

@@ -374,7 +374,7 @@ std::vector<Store::KnownContent> Store::known_content(std::span<const std::strin
         "SELECT c.sha256, CASE WHEN o.build IS NULL THEN 'source' ELSE 'artifact' END, "
         "element.path, repo.name, build.run, a.build_id FROM content c "
         "JOIN version v ON v.content = c.id JOIN element ON element.id = v.element "
-        "JOIN repo ON repo.id = element.repo JOIN build_file f ON f.version = v.id "
+        "JOIN repo ON repo.id = element.repo JOIN file_use f ON f.version = v.id "
         "JOIN build ON build.id = f.build "
         "LEFT JOIN output o ON o.content = c.id AND o.build = f.build AND o.file = f.file "
         "LEFT JOIN artifact a ON a.build = f.build AND a.file = f.file "

@@ -59,13 +59,14 @@ constexpr std::array append_only = {"meta", "origin", "event", "commits"};
 /// A `version` is an element with one content; `first` is when the first build that knew it ended.
 /// `content.uses` says how a content was met (see crossings.hpp). `build.graph` and
 /// `build_reach.files` hold a build's steps and files (see build_graph.hpp), `build_reach.reach`
-/// what leaves it and comes in (see reach.hpp); `build_file`, `output` and `inlet` are their
-/// inverse. `image_package` is what was installed into (op 1) or removed from (op 0) an image when
-/// it was made of its `parent`. `image_listing` is what its package database says, as a difference
-/// from the one of `base`, so that the fleet's usual image, one package newer than its parent,
-/// costs a row or two. `vm.last_*` is the fact that was applied last, so that one that comes after
-/// it is applied without the others. `vm_span` is the history of a VM without gaps or overlaps:
-/// [since, until) on one host with one image in one state; `until` of the present is `forever`.
+/// what leaves it and comes in (see reach.hpp); `build_file` (see lines.hpp), `output` and `inlet`
+/// are their inverse. `image_package` is what was installed into (op 1) or removed from (op 0) an
+/// image when it was made of its `parent`. `image_listing` is what its package database says, as a
+/// difference from the one of `base`, so that the fleet's usual image, one package newer than its
+/// parent, costs a row or two. `vm.last_*` is the fact that was applied last, so that one that
+/// comes after it is applied without the others. `vm_span` is the history of a VM without gaps or
+/// overlaps: [since, until) on one host with one image in one state; `until` of the present is
+/// `forever`.
 constexpr const char* derived_schema = R"sql(
 CREATE TABLE origin_state(origin INTEGER PRIMARY KEY, events INTEGER NOT NULL, last INTEGER NOT NULL) STRICT;
 CREATE TABLE repo(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -106,19 +107,29 @@ CREATE TABLE build(
     finished INTEGER NOT NULL,
     machine TEXT NOT NULL,
     toolchain TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    base INTEGER,
     graph BLOB NOT NULL) STRICT;
 CREATE INDEX build_by_revision ON build(revision);
-CREATE INDEX build_by_repo ON build(repo);
+CREATE INDEX build_by_repo ON build(repo, name, branch, place);
+CREATE UNIQUE INDEX build_by_line ON build(line, place);
 CREATE TABLE build_reach(
     build INTEGER PRIMARY KEY,
     reach BLOB NOT NULL,
     files BLOB NOT NULL) STRICT;
 CREATE TABLE build_file(
     version INTEGER NOT NULL,
-    build INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER,
     file INTEGER NOT NULL,
     role INTEGER NOT NULL,
-    PRIMARY KEY(version, build)) WITHOUT ROWID, STRICT;
+    PRIMARY KEY(version, line, first)) WITHOUT ROWID, STRICT;
+CREATE VIEW file_use AS
+    SELECT f.version, b.id AS build, f.file, f.role
+    FROM build_file f JOIN build b
+    ON b.line = f.line AND b.place BETWEEN f.first AND ifnull(f.last, 9223372036854775807);
 CREATE TABLE output(
     content INTEGER NOT NULL,
     build INTEGER NOT NULL,
@@ -229,9 +240,6 @@ CREATE INDEX vm_by_name ON vm(name);
 CREATE TABLE vm_event(
     vm INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    origin INTEGER NOT NULL,
-    oseq INTEGER NOT NULL,
     PRIMARY KEY(vm, seq)) WITHOUT ROWID, STRICT;
 CREATE TABLE vm_span(
     vm INTEGER NOT NULL,
@@ -371,6 +379,7 @@ std::span<const char* const> derived_tables()
 
 void reset_derived(sqlite::Database& database)
 {
+    database.execute("DROP VIEW IF EXISTS file_use");
     for (const auto* table : derived_names) {
         database.execute(fmt::format("DROP TABLE IF EXISTS {}", table));
     }

@@ -51,6 +51,7 @@ void make_version_1(Place& place)
     sqlite::Database db(place.path);
     db.execute("DROP TABLE build_reach");
     db.execute("DROP TABLE inlet");
+    db.execute("DROP VIEW file_use");
     db.execute("ALTER TABLE build_file DROP COLUMN role");
     db.execute("ALTER TABLE version DROP COLUMN first");
     db.execute("ALTER TABLE content DROP COLUMN uses");
