@@ -6,6 +6,8 @@
 #include "stemma/deployer/pool_store.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "patient_hypervisor.hpp"
 
@@ -242,6 +244,50 @@ std::vector<ObservedHost> Fleet::observe() const
         hosts.push_back(std::move(host));
     }
     return hosts;
+}
+
+std::vector<std::unique_ptr<Lease>> Fleet::lease(const std::string& release) const
+{
+    using Taking = Background<std::unique_ptr<Lease>>;
+    std::vector<std::unique_ptr<Lease>> leases;
+    std::optional<Error> refusal;
+    const auto start = [&](const Slot& slot) {
+        return Taking([host = slot.hypervisor, release] { return host->lease(release); });
+    };
+    const auto finish = [&](Taking& taking, const Slot& slot) {
+        try {
+            auto taken = taking.wait_until(
+                steady_clock::now() + slot.deadline + std::chrono::seconds(1), &cancel_);
+            if (taken && *taken) {
+                leases.push_back(std::move(*taken));
+            }
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::remote) {
+                refusal = error;
+            }
+        }
+    };
+    // The first host alone: of two that begin at once one is refused there, and neither elsewhere.
+    const auto first = std::ranges::find_if(
+        slots_, [](const auto& entry) { return entry.second.hypervisor != nullptr; });
+    if (first == slots_.end()) {
+        return leases;
+    }
+    auto gate = start(first->second);
+    finish(gate, first->second);
+    std::vector<std::pair<const Slot*, Taking>> others;
+    for (auto entry = std::next(first); !refusal && entry != slots_.end(); ++entry) {
+        if (entry->second.hypervisor) {
+            others.emplace_back(&entry->second, start(entry->second));
+        }
+    }
+    for (auto& [slot, taking] : others) {
+        finish(taking, *slot);
+    }
+    if (refusal) {
+        throw Error(*refusal);
+    }
+    return leases;
 }
 
 } // namespace stemma::deployer

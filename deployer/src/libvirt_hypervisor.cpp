@@ -258,6 +258,16 @@ void LibvirtHypervisor::resume(const std::string& uuid)
     }
 }
 
+std::unique_ptr<Lease> LibvirtHypervisor::lease(const std::string& release)
+{
+    return store_->lease(release);
+}
+
+std::vector<std::string> LibvirtHypervisor::end_leases(const std::string& release)
+{
+    return store_->end_leases(release);
+}
+
 std::string LibvirtHypervisor::storage_id()
 {
     return store_->id();

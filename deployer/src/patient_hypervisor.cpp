@@ -45,6 +45,16 @@ public:
     {
         return within<std::vector<StoredBase>>(0ms, [host = inner_] { return host->bases(); });
     }
+    [[nodiscard]] std::unique_ptr<Lease> lease(const std::string& release) override
+    {
+        return within<std::unique_ptr<Lease>>(
+            0ms, [host = inner_, release] { return host->lease(release); });
+    }
+    std::vector<std::string> end_leases(const std::string& release) override
+    {
+        return within<std::vector<std::string>>(
+            0ms, [host = inner_, release] { return host->end_leases(release); });
+    }
     void remove_base(const std::string& digest) override
     {
         change(0ms, [host = inner_, digest] { host->remove_base(digest); });

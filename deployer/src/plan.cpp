@@ -184,6 +184,30 @@ std::string digest_of(const World& world)
     return sha256(canonical_json(seen)).hex();
 }
 
+/// What of a world concerns a plan, in a form whose equality means "nothing moved".
+Json share_of(const Plan& plan, const World& world)
+{
+    std::set<std::string> names;
+    for (const auto& vm : plan.vms) {
+        names.insert(vm.spec.name);
+    }
+    Json seen = Json::array();
+    for (const auto& host : world.hosts) {
+        seen.push_back({host.name, host.reachable, host.fenced});
+        for (const auto& vm : host.vms) {
+            if (vm.release == plan.release || names.contains(vm.name)) {
+                seen.push_back({vm.uuid, vm.name, vm.state, vm.image, vm.spec});
+            }
+        }
+        for (const auto& disk : host.disks) {
+            if (names.contains(disk.vm)) {
+                seen.push_back(disk.path);
+            }
+        }
+    }
+    return seen;
+}
+
 Plan start_plan(const Release& release, const World& world)
 {
     Plan plan;
@@ -334,6 +358,11 @@ Plan make_plan(const Release& release, const Resolved& resolved, const World& wo
     auto& chosen = cost_of(green) < cost_of(blue) ? green : blue;
     mark_replaced(chosen);
     return std::move(chosen);
+}
+
+bool still_holds(const Plan& plan, const World& before, const World& now)
+{
+    return share_of(plan, before) == share_of(plan, now);
 }
 
 void fence(World& world, const std::vector<std::string>& hosts)

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "blob_shelf.hpp"
+#include "pool_lease.hpp"
 
 namespace stemma::deployer {
 
@@ -90,6 +91,16 @@ PoolStore::PoolStore(virt::StoragePool pool, Settings settings)
 }
 
 PoolStore::~PoolStore() = default;
+
+std::unique_ptr<Lease> PoolStore::lease(const std::string& release)
+{
+    return take_lease(pool_, settings_.host, release, settings_.cancel);
+}
+
+std::vector<std::string> PoolStore::end_leases(const std::string& release)
+{
+    return stemma::deployer::end_leases(pool_, release);
+}
 
 std::string PoolStore::path_of(const std::string& name) const
 {

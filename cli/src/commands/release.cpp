@@ -240,6 +240,7 @@ std::vector<Command> release_commands()
          .run = run_retire},
         release_pause_command(),
         release_resume_command(),
+        release_unlock_command(),
         release_check_command(),
     };
 }

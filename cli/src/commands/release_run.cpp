@@ -327,6 +327,29 @@ void record_fenced(Context& context, const std::vector<std::string>& hosts)
     }
 }
 
+/// Keeps deployers with other stores away while hosts are changed.
+/// throws  conflict: one is at work, or was just now
+std::vector<std::unique_ptr<deployer::Lease>> take_leases(Context& context,
+                                                          const FleetView& view,
+                                                          const Plan& plan,
+                                                          const std::vector<std::string>& fenced)
+{
+    if (!plan.changes()) {
+        return {};
+    }
+    auto leases = view.fleet->lease(plan.release);
+    if (!leases.empty()) {
+        auto now = look_again(context, *view.fleet, plan.release);
+        deployer::fence(now, fenced);
+        if (!deployer::still_holds(plan, view.world, now)) {
+            throw Error(ErrorCode::conflict,
+                        "VMs of release " + plan.release + " changed while this was planned",
+                        "run the same command again");
+        }
+    }
+    return leases;
+}
+
 } // namespace
 
 int carry_out(Context& context,
@@ -342,6 +365,7 @@ int carry_out(Context& context,
     refuse_blocked(plan);
     require_consent(plan, options.yes);
     require_images(view, plan);
+    const auto leases = take_leases(context, view, plan, options.fenced);
     record_fenced(context, options.fenced);
     const auto result = run_plan(context, view, release, plan, options.waits_when_paused);
     if (result.ok && options.retires_release) {
@@ -380,6 +404,7 @@ bool repair_release(Context& context, const std::string& name)
         vm.leftovers.clear();
     }
     require_images(view, plan);
+    const auto leases = take_leases(context, view, plan, {});
     return run_plan(context, view, release, plan, false).ok;
 }
 

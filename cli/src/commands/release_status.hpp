@@ -16,6 +16,8 @@ void refuse_paused(Context& context, const std::string& release);
 
 Command release_status_command();
 Command release_pause_command();
+/// In release_unlock.cpp.
+Command release_unlock_command();
 Command release_resume_command();
 Command release_check_command();
 

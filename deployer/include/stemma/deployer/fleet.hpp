@@ -52,6 +52,10 @@ public:
     /// In order of name; unreachable ones with the reason.
     std::vector<ObservedHost> observe() const;
 
+    /// Every host's lease that there is to take; hosts that do not answer are left out.
+    /// throws  conflict: as Hypervisor::lease(); then none is kept
+    [[nodiscard]] std::vector<std::unique_ptr<Lease>> lease(const std::string& release) const;
+
 private:
     struct Slot {
         std::shared_ptr<Hypervisor> hypervisor;

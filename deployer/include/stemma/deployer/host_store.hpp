@@ -57,6 +57,12 @@ public:
     virtual void remove_disk(const std::string& path) = 0;
     /// What is left of a VM whose disks are gone.
     virtual void forget(const std::string& vm_name) = 0;
+    /// See Hypervisor.
+    [[nodiscard]] virtual std::unique_ptr<Lease> lease(const std::string& /*release*/)
+    {
+        return nullptr;
+    }
+    virtual std::vector<std::string> end_leases(const std::string& /*release*/) { return {}; }
 };
 
 /// The store of a host whose folder is on this machine too:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "stemma/deployer/guest_port.hpp"
+#include "stemma/deployer/lease.hpp"
 #include "stemma/deployer/spec.hpp"
 
 #include <chrono>
@@ -101,6 +102,16 @@ public:
     [[nodiscard]] virtual std::vector<StoredBase> bases() = 0;
 
     // From here on: calls that change the host.
+
+    /// Nobody else works on this release here while the answer lives. nullptr: this process has
+    /// that already, or the host's files are on this machine and their own lock tells.
+    /// throws  conflict: another deployer does, which is not known to be dead
+    [[nodiscard]] virtual std::unique_ptr<Lease> lease(const std::string& /*release*/)
+    {
+        return nullptr;
+    }
+    /// Takes that away from whoever has it; returns the owners in words.
+    virtual std::vector<std::string> end_leases(const std::string& /*release*/) { return {}; }
 
     /// throws  conflict: a file lies on it
     virtual void remove_base(const std::string& digest) = 0;

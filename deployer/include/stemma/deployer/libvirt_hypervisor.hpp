@@ -32,6 +32,8 @@ public:
 
     [[nodiscard]] bool can_provide(const VmSpec& spec) override;
     [[nodiscard]] std::vector<StoredBase> bases() override;
+    [[nodiscard]] std::unique_ptr<Lease> lease(const std::string& release) override;
+    std::vector<std::string> end_leases(const std::string& release) override;
     void remove_base(const std::string& digest) override;
     void provide_image(const VmSpec& spec) override;
     void make_disks(const VmSpec& spec) override;

@@ -90,6 +90,10 @@ std::vector<std::string> possible_names(const Release& release, const VmWanted& 
 /// would change: the new ones stand beside the old ones until all are proven.
 Plan make_plan(const Release& release, const Resolved& resolved, const World& world);
 
+/// What a plan was made of is still so: its VMs, those of its release, and their disks.
+/// before  that the plan was made of
+bool still_holds(const Plan& plan, const World& before, const World& now);
+
 /// A person's word that these hosts are down for good: what was on them may run elsewhere.
 /// throws  not_found: no such host; conflict: it answers
 void fence(World& world, const std::vector<std::string>& hosts);

@@ -25,6 +25,7 @@ class BlobShelf;
 ///     vm~NAME~system-D.qcow2       overlay on the image whose digest begins with D (16 digits)
 ///     vm~NAME~data-X.qcow2         data disk X: outlives every re-imaging
 ///     vm~NAME~console.log          what the VM said on its serial port
+///     lease~RELEASE~OWNER          that deployer works on the release
 ///     run~HASH                     socket of the helper's channel, by VM and host
 ///
 /// "~" is in no name of a VM. A file counts only when its mark says that it was proven, so an
@@ -59,6 +60,8 @@ public:
     void make_disks(const VmSpec& spec) override;
     void remove_disk(const std::string& path) override;
     void forget(const std::string& vm_name) override;
+    [[nodiscard]] std::unique_ptr<Lease> lease(const std::string& release) override;
+    std::vector<std::string> end_leases(const std::string& release) override;
 
 private:
     [[nodiscard]] std::string path_of(const std::string& name) const;
