@@ -146,6 +146,7 @@ int run_add(Context& context, const Args& args)
     auto host = entry_from(args);
     const auto connection = deployer::open_in_time(host, context.cancel());
     const auto facts = connection.facts();
+    (void)context.store(lineage::Store::Mode::write); // a host may be the first that is recorded
     refuse_twin(context, host, facts);
     choose_storage(context, args, connection, host);
     host.accel = choose_accel(args, host);
