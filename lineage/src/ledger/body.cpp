@@ -68,8 +68,7 @@ public:
         return text;
     }
 
-    std::set<std::uint64_t>
-        used; // NOLINT(misc-non-private-member-variables-in-classes): the result
+    std::set<std::uint64_t> used; ///< numbers that word_of() was asked for
 
 private:
     sqlite::Database& db_;

@@ -177,7 +177,7 @@ public:
         }
     }
 
-    std::string out; // NOLINT(misc-non-private-member-variables-in-classes): the result
+    std::string out;
 
 private:
     void pack_number(const Json& value)

@@ -93,9 +93,10 @@ Json Query::Impl::source_item(std::int64_t version)
 {
     const auto* build = graph.builds().row(build_of_version(version));
     auto& row = store.db.cached(
-        "SELECT e.path, r.name, v.blob, c.sha256, v.package, f.role, r.id FROM version v JOIN "
-        "element e ON e.id = v.element JOIN repo r ON r.id = e.repo JOIN content c ON c.id = "
-        "v.content LEFT JOIN file_use f ON f.version = v.id AND f.build = ?2 WHERE v.id = ?1");
+        "SELECT e.path, r.name, v.blob, c.sha256, v.package, (SELECT f.role FROM file_use f WHERE "
+        "f.version = v.id AND f.build = ?2), r.id FROM version v JOIN element e ON e.id = "
+        "v.element JOIN repo r ON r.id = e.repo JOIN content c ON c.id = v.content WHERE v.id = "
+        "?1");
     row.bind(version, build == nullptr ? 0 : build->id);
     if (!row.step()) {
         throw Error(ErrorCode::corrupt, fmt::format("the store lost file version {}", version));

@@ -126,6 +126,7 @@ CREATE TABLE build_file(
     file INTEGER NOT NULL,
     role INTEGER NOT NULL,
     PRIMARY KEY(version, line, first)) WITHOUT ROWID, STRICT;
+-- Not for the right side of a LEFT JOIN: SQLite would make all of its rows.
 CREATE VIEW file_use AS
     SELECT f.version, b.id AS build, f.file, f.role
     FROM build_file f JOIN build b

@@ -36,7 +36,7 @@ public:
         return texts[number - 1];
     }
 
-    std::vector<std::string> texts; // NOLINT(misc-non-private-member-variables-in-classes)
+    std::vector<std::string> texts;
 
 private:
     std::map<std::string, std::uint64_t> numbers_;
