@@ -61,8 +61,28 @@ void write_all(int fd, std::string_view data, std::string_view name)
     }
 }
 
+namespace {
+
+/// A rename would put a file in the place of a device or a pipe, as of /dev/null or /dev/stdout.
+void expect_no_device(const fs::path& path)
+{
+    std::error_code ignored;
+    const auto kind = fs::status(path, ignored).type();
+    const bool nothing_or_file = kind == fs::file_type::not_found || kind == fs::file_type::none ||
+                                 kind == fs::file_type::regular ||
+                                 kind == fs::file_type::directory; // rename says it
+    if (!nothing_or_file || (path.parent_path() == "/dev" && fs::is_symlink(path, ignored))) {
+        throw Error(ErrorCode::usage,
+                    fmt::format("cannot write {}: it is no regular file", path.string()),
+                    "name a file, which may be there or not");
+    }
+}
+
+} // namespace
+
 NewFile::NewFile(fs::path path, mode_t mode) : path_(std::move(path))
 {
+    expect_no_device(path_);
     std::string pattern =
         (path_.parent_path() / ("." + path_.filename().string() + ".XXXXXX")).string();
     const int fd = ::mkostemp(pattern.data(), O_CLOEXEC);

@@ -34,6 +34,21 @@ TEST_CASE("a new file without commit leaves nothing, and the old one as it was")
     CHECK(entries(folder.path()) == 1);
 }
 
+TEST_CASE("a new file takes no place of a pipe or device")
+{
+    const TemporaryFolder folder("file");
+    const auto path = folder.path() / "pipe";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    fs::create_symlink("pipe", folder.path() / "link");
+    for (const auto* name : {"pipe", "link"}) {
+        const auto error = error_of([&] { NewFile file(folder.path() / name); });
+        REQUIRE(error.has_value());
+        CHECK(error->code() == ErrorCode::usage);
+    }
+    CHECK(fs::is_fifo(path));
+    CHECK(entries(folder.path()) == 2);
+}
+
 TEST_CASE("a committed file has its content and its mode")
 {
     const TemporaryFolder folder("file");
