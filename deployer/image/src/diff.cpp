@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
 #include <map>
-#include <set>
 
 #include "diff_system.hpp"
 
@@ -14,9 +14,9 @@ namespace stemma::image {
 
 namespace {
 
-using volume::FolderEntry;
 using volume::NodeInfo;
 using volume::NodeKind;
+using volume::NodeSurvey;
 
 std::string describe(const NodeInfo& info)
 {
@@ -47,7 +47,9 @@ public:
             throw Error(ErrorCode::not_found,
                         fmt::format("{} is in neither of the images", printable(root)));
         }
-        compare_node(root, left, right, 0);
+        const NodeSurvey was{.name = root, .info = left, .whole = false};
+        const NodeSurvey is{.name = root, .info = right, .whole = false};
+        compare_node(root, left ? &was : nullptr, right ? &is : nullptr, 0);
     }
 
     std::vector<Difference> differences;
@@ -84,84 +86,122 @@ private:
         }
     }
 
+    /// left, right  nullptr where the side has nothing of that name
     void compare_node(const std::string& path,
-                      const std::optional<NodeInfo>& left,
-                      const std::optional<NodeInfo>& right,
+                      const NodeSurvey* left,
+                      const NodeSurvey* right,
                       int depth)
     {
         cancel_.check();
         guarded(path, [&] {
-            if (!left) {
-                report(DifferenceChange::added, path, {}, "", describe(*right));
-            } else if (!right) {
-                report(DifferenceChange::removed, path, {}, describe(*left), "");
-            } else {
-                compare_both(path, *left, *right);
+            const auto was = left != nullptr ? info_of(before_, path, *left) : std::nullopt;
+            const auto is = right != nullptr ? info_of(after_, path, *right) : std::nullopt;
+            if (!was && !is) {
+                return;
             }
-            const bool left_folder = left && left->kind == NodeKind::directory;
-            const bool right_folder = right && right->kind == NodeKind::directory;
+            if (!was) {
+                report(DifferenceChange::added, path, {}, "", describe(*is));
+            } else if (!is) {
+                report(DifferenceChange::removed, path, {}, describe(*was), "");
+            } else {
+                compare_both(path, {*was, *left}, {*is, *right});
+            }
+            const bool left_folder = was && was->kind == NodeKind::directory;
+            const bool right_folder = is && is->kind == NodeKind::directory;
             if ((left_folder || right_folder) && depth < most_depth) {
                 compare_folder(path, left_folder, right_folder, depth);
             }
         });
     }
 
+    /// What is at a path, by the survey of its folder or else by asking, with the reason when it
+    /// cannot be said.
+    static std::optional<NodeInfo>
+    info_of(volume::Filesystem& tree, const std::string& path, const NodeSurvey& entry)
+    {
+        return entry.info ? entry.info : tree.look(path);
+    }
+
+    /// Both sides look at their folder at the same time: each has a process of its own.
     void compare_folder(const std::string& path, bool in_left, bool in_right, int depth)
     {
-        std::map<std::string, std::pair<bool, bool>> names;
-        if (in_left) {
-            for (const FolderEntry& entry : before_.list(path)) {
-                names[entry.name].first = true;
-            }
+        const bool digests = in_left && in_right;
+        auto coming = std::async(std::launch::async, [&] {
+            return in_right ? after_.survey(path, digests) : std::vector<NodeSurvey>();
+        });
+        const auto left = in_left ? before_.survey(path, digests) : std::vector<NodeSurvey>();
+        const auto right = coming.get();
+        std::map<std::string_view, std::pair<const NodeSurvey*, const NodeSurvey*>> names;
+        for (const NodeSurvey& entry : left) {
+            names[entry.name].first = &entry;
         }
-        if (in_right) {
-            for (const FolderEntry& entry : after_.list(path)) {
-                names[entry.name].second = true;
-            }
+        for (const NodeSurvey& entry : right) {
+            names[entry.name].second = &entry;
         }
-        for (const auto& [name, where] : names) {
-            const auto full = volume::join_path(path, name);
-            guarded(full, [&, left = where.first, right = where.second] {
-                compare_node(full,
-                             left ? before_.look(full) : std::nullopt,
-                             right ? after_.look(full) : std::nullopt,
-                             depth + 1);
-            });
+        for (const auto& [name, sides] : names) {
+            compare_node(
+                volume::join_path(path, std::string(name)), sides.first, sides.second, depth + 1);
         }
     }
 
-    void compare_both(const std::string& path, const NodeInfo& left, const NodeInfo& right)
+    /// What one side has at a path.
+    struct Side {
+        const NodeInfo& info;
+        const NodeSurvey& entry;
+    };
+
+    bool same_content(const std::string& path, const Side& left, const Side& right)
+    {
+        if (left.info.size != right.info.size) {
+            return false;
+        }
+        return (left.entry.digest ? *left.entry.digest : before_.digest(path)) ==
+               (right.entry.digest ? *right.entry.digest : after_.digest(path));
+    }
+
+    static std::map<std::string, std::string>
+    attributes_of(volume::Filesystem& tree, const std::string& path, const NodeSurvey& entry)
+    {
+        return entry.whole ? entry.attributes : tree.extended_attributes(path);
+    }
+
+    static std::string
+    target_of(volume::Filesystem& tree, const std::string& path, const NodeSurvey& entry)
+    {
+        return entry.target ? *entry.target : tree.read_link(path);
+    }
+
+    void compare_both(const std::string& path, const Side& left, const Side& right)
     {
         std::vector<std::string> fields;
-        std::string was = describe(left);
-        std::string is = describe(right);
-        if (left.kind != right.kind) {
+        std::string was = describe(left.info);
+        std::string is = describe(right.info);
+        if (left.info.kind != right.info.kind) {
             fields.emplace_back("kind");
-        } else if (left.kind == NodeKind::file) {
-            if (left.size != right.size ||
-                before_.digest(path).hex() != after_.digest(path).hex()) {
+        } else if (left.info.kind == NodeKind::file) {
+            if (!same_content(path, left, right)) {
                 fields.emplace_back("content");
             }
-        } else if (left.kind == NodeKind::symlink) {
-            const auto from = before_.read_link(path);
-            const auto to = after_.read_link(path);
+        } else if (left.info.kind == NodeKind::symlink) {
+            const auto from = target_of(before_, path, left.entry);
+            const auto to = target_of(after_, path, right.entry);
             if (from != to) {
                 fields.emplace_back("target");
                 was = "-> " + printable(from);
                 is = "-> " + printable(to);
             }
         }
-        if (left.mode != right.mode && left.kind != NodeKind::symlink) {
+        if (left.info.mode != right.info.mode && left.info.kind != NodeKind::symlink) {
             fields.emplace_back("mode");
         }
-        if (left.uid != right.uid || left.gid != right.gid) {
+        if (left.info.uid != right.info.uid || left.info.gid != right.info.gid) {
             fields.emplace_back("owner");
         }
-        if (before_.extended_attributes(path) != after_.extended_attributes(path)) {
+        if (attributes_of(before_, path, left.entry) != attributes_of(after_, path, right.entry)) {
             fields.emplace_back("attributes");
         }
-        if (options_.modified_times && left.kind != NodeKind::directory &&
-            left.modified != right.modified) {
+        if (options_.modified_times && left.info.kind != NodeKind::directory &&
+            left.info.modified != right.info.modified) {
             fields.emplace_back("time");
         }
         if (!fields.empty()) {

@@ -48,6 +48,10 @@ private:
         case Question::attributes:
             give_attributes(path);
             break;
+        case Question::survey:
+        case Question::survey_with_digests:
+            give_survey(path, kind == Question::survey_with_digests);
+            break;
         case Question::stop:
             break;
         }
@@ -82,6 +86,20 @@ private:
         Packer packer(Answer::piece);
         for (const auto& entry : tree_.list(path)) {
             pack_entry(packer, path, entry);
+            if (packer.size() > piece) {
+                channel_.send(packer.message());
+                packer = Packer(Answer::piece);
+            }
+        }
+        channel_.send(packer.message());
+        channel_.send(Packer(Answer::last).message());
+    }
+
+    void give_survey(const std::string& path, bool digests)
+    {
+        Packer packer(Answer::piece);
+        for (const auto& entry : tree_.survey(path, digests)) {
+            packer.entry(entry);
             if (packer.size() > piece) {
                 channel_.send(packer.message());
                 packer = Packer(Answer::piece);

@@ -137,11 +137,7 @@ public:
             while (!unpacker.empty()) {
                 take_entry(unpacker, path, entries);
             }
-            if (entries.size() > most_entries || bytes > most_names) {
-                throw Error(
-                    ErrorCode::unsupported,
-                    fmt::format("{} has more than {} entries", printable(path), most_entries));
-            }
+            expect_bounded(path, entries.size(), bytes);
         }
         return entries;
     }
@@ -175,7 +171,37 @@ public:
         return all;
     }
 
+    [[nodiscard]] std::vector<volume::NodeSurvey> survey(const std::string& folder,
+                                                         bool digests) override
+    {
+        const auto question = digests ? Question::survey_with_digests : Question::survey;
+        std::vector<volume::NodeSurvey> entries;
+        std::size_t bytes = 0;
+        Stream stream(process_, Packer(question).text(folder).message());
+        while (const auto message = stream.next()) {
+            bytes += message->size();
+            Unpacker unpacker(*message);
+            while (!unpacker.empty()) {
+                auto entry = unpacker.entry();
+                if (volume::is_plain_name(entry.name)) {
+                    entries.push_back(std::move(entry));
+                }
+            }
+            expect_bounded(folder, entries.size(), bytes);
+        }
+        return entries;
+    }
+
 private:
+    static void expect_bounded(const std::string& folder, std::size_t entries, std::size_t bytes)
+    {
+        if (entries > most_entries || bytes > most_names) {
+            throw Error(
+                ErrorCode::unsupported,
+                fmt::format("{} has more than {} entries", printable(folder), most_entries));
+        }
+    }
+
     /// In the jail.
     static void live(Channel& channel, const Opener& open)
     {

@@ -7,6 +7,12 @@ namespace stemma::jail {
 
 namespace {
 
+/// What a surveyed entry has.
+constexpr std::uint64_t has_info = 1;
+constexpr std::uint64_t has_digest = 2;
+constexpr std::uint64_t has_target = 4;
+constexpr std::uint64_t is_whole = 8;
+
 [[noreturn]] void refuse()
 {
     throw Error(ErrorCode::corrupt, "the process that reads the image gave a broken answer");
@@ -38,6 +44,28 @@ Packer& Packer::node(const volume::NodeInfo& info)
         .number(info.inode)
         .number(info.links)
         .number(static_cast<std::uint64_t>(info.modified.time_since_epoch().count()));
+}
+
+/// The name, a number whose bits say what follows, and that.
+Packer& Packer::entry(const volume::NodeSurvey& entry)
+{
+    text(entry.name)
+        .number((entry.info ? has_info : 0) | (entry.digest ? has_digest : 0) |
+                (entry.target ? has_target : 0) | (entry.whole ? is_whole : 0));
+    if (entry.info) {
+        node(*entry.info);
+    }
+    if (entry.digest) {
+        text_.append(entry.digest->bytes.begin(), entry.digest->bytes.end());
+    }
+    if (entry.target) {
+        text(*entry.target);
+    }
+    number(entry.attributes.size());
+    for (const auto& [name, value] : entry.attributes) {
+        text(name).text(value);
+    }
+    return *this;
 }
 
 std::string_view Unpacker::take(std::size_t length)
@@ -80,6 +108,30 @@ volume::NodeInfo Unpacker::node()
     info.links = static_cast<std::uint32_t>(number());
     info.modified = Time(std::chrono::microseconds(static_cast<std::int64_t>(number())));
     return info;
+}
+
+volume::NodeSurvey Unpacker::entry()
+{
+    volume::NodeSurvey entry{.name = text()};
+    const std::uint64_t has = number();
+    entry.whole = (has & is_whole) != 0;
+    if ((has & has_info) != 0) {
+        entry.info = node();
+    }
+    if ((has & has_digest) != 0) {
+        entry.digest.emplace();
+        std::memcpy(entry.digest->bytes.data(),
+                    take(entry.digest->bytes.size()).data(),
+                    entry.digest->bytes.size());
+    }
+    if ((has & has_target) != 0) {
+        entry.target = text();
+    }
+    for (std::uint64_t left = number(); left > 0; --left) {
+        auto name = text();
+        entry.attributes.insert_or_assign(std::move(name), text());
+    }
+    return entry;
 }
 
 std::string pack_error(const Error& error)

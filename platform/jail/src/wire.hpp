@@ -18,7 +18,9 @@ enum class Question : char {
     read = 'r',
     read_link = 'k',
     attributes = 'x',
-    stop = 's', ///< no more pieces of what is being given
+    survey = 'a',              ///< all of a folder's entries
+    survey_with_digests = 'A', ///< and what their content is
+    stop = 's',                ///< no more pieces of what is being given
 };
 
 /// What an answer is: the first byte of a message from the jail.
@@ -38,6 +40,7 @@ public:
     Packer& number(std::uint64_t value);
     Packer& text(std::string_view value);
     Packer& node(const volume::NodeInfo& info);
+    Packer& entry(const volume::NodeSurvey& entry);
     [[nodiscard]] const std::string& message() const noexcept { return text_; }
     [[nodiscard]] std::size_t size() const noexcept { return text_.size(); }
 
@@ -55,6 +58,7 @@ public:
     std::uint64_t number();
     std::string text();
     volume::NodeInfo node();
+    volume::NodeSurvey entry();
     [[nodiscard]] bool empty() const noexcept { return rest_.empty(); }
     [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
 

@@ -53,6 +53,7 @@ struct CachedVolume::State {
     Volume& inner;
     std::uint64_t size;
     std::size_t capacity;    ///< lines
+    std::size_t dirty = 0;   ///< lines that the volume lacks
     std::list<Line> lines{}; ///< most recently used first
     std::unordered_map<std::uint64_t, std::list<Line>::iterator> by_number{};
 
@@ -91,22 +92,32 @@ struct CachedVolume::State {
         return lines.front();
     }
 
+    void mark_dirty(Line& line)
+    {
+        dirty += line.dirty ? 0 : 1;
+        line.dirty = true;
+    }
+
     void write_out()
     {
-        std::map<std::uint64_t, Line*> dirty;
+        if (dirty == 0) {
+            return;
+        }
+        std::map<std::uint64_t, Line*> in_order;
         for (Line& line : lines) {
             if (line.dirty) {
-                dirty.emplace(line.number, &line);
+                in_order.emplace(line.number, &line);
             }
         }
         RunWriter writer(inner);
-        for (const auto& [number, line] : dirty) {
+        for (const auto& [number, line] : in_order) {
             writer.add(number * line_size, line->bytes);
         }
         writer.finish();
-        for (const auto& [number, line] : dirty) {
+        for (const auto& [number, line] : in_order) {
             line->dirty = false;
         }
+        dirty = 0;
     }
 
     /// How many whole lines from `number` on, at most `most`, are not here.
@@ -179,7 +190,7 @@ void CachedVolume::write(std::uint64_t offset, std::span<const std::byte> data)
         const std::size_t count = std::min(data.size(), whole - within);
         Line& line = state_->fetch(number, count == whole);
         std::copy_n(data.begin(), count, line.bytes.begin() + static_cast<std::ptrdiff_t>(within));
-        line.dirty = true;
+        state_->mark_dirty(line);
         data = data.subspan(count);
         offset += count;
     }

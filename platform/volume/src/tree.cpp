@@ -95,6 +95,50 @@ std::string_view to_string(NodeKind kind) noexcept
     return words[static_cast<std::size_t>(kind)];
 }
 
+namespace {
+
+/// Fills in what one entry is; false when the budget for content is used up.
+void survey_entry(Filesystem& tree,
+                  const std::string& path,
+                  NodeSurvey& entry,
+                  std::uint64_t& budget)
+{
+    entry.info = tree.look(path);
+    if (!entry.info) {
+        entry.whole = false;
+        return;
+    }
+    if (entry.info->kind == NodeKind::symlink) {
+        entry.target = tree.read_link(path);
+    }
+    entry.attributes = tree.extended_attributes(path);
+    if (entry.info->kind == NodeKind::file && entry.info->size <= budget) {
+        budget -= entry.info->size;
+        entry.digest = tree.digest(path);
+    }
+}
+
+} // namespace
+
+std::vector<NodeSurvey> Filesystem::survey(const std::string& folder, bool digests)
+{
+    // Of one question: what is larger is asked for by itself.
+    std::uint64_t budget = digests ? std::uint64_t{512} << 20U : 0;
+    std::vector<NodeSurvey> all;
+    for (const FolderEntry& each : list(folder)) {
+        all.push_back({.name = each.name});
+        try {
+            survey_entry(*this, join_path(folder, each.name), all.back(), budget);
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted || gone()) {
+                throw;
+            }
+            all.back().whole = false;
+        }
+    }
+    return all;
+}
+
 std::string Filesystem::read_all(const std::string& path, std::uint64_t max_bytes)
 {
     std::string content;

@@ -34,6 +34,17 @@ struct FolderEntry {
     NodeKind kind = NodeKind::file;
 };
 
+/// All that a folder's entry is, but for the content itself.
+struct NodeSurvey {
+    std::string name;
+    std::optional<NodeInfo> info{};                  ///< nullopt: it cannot be said
+    std::optional<Digest> digest{};                  ///< of a regular file's content
+    std::optional<std::string> target{};             ///< of a symbolic link
+    std::map<std::string, std::string> attributes{}; ///< extended attributes
+    /// False where something of this is not known; the single questions have the reason.
+    bool whole = true;
+};
+
 /// A file tree that is only read, whatever it lies on: an ext4 in a disk image, an unpacked folder,
 /// a tar archive. Everything in it is untrusted: implementations bound every loop and size.
 ///
@@ -78,6 +89,12 @@ public:
     /// Extended attributes: name with its prefix ("security.capability") → bytes.
     [[nodiscard]] virtual std::map<std::string, std::string>
     extended_attributes(const std::string& path) = 0;
+
+    /// All entries of a folder at once, sorted by name: one question where the others take several
+    /// per entry. Large files have no digest.
+    /// digests  of regular files are taken as well
+    /// throws   as list(); what is damaged in an entry only makes that one incomplete
+    [[nodiscard]] virtual std::vector<NodeSurvey> survey(const std::string& folder, bool digests);
 
     /// The whole content of a regular file.
     /// throws  as read(); unsupported: larger than max_bytes
