@@ -188,16 +188,26 @@ std::unique_ptr<jail::Tree> open_foreign(std::unique_ptr<volume::Volume> disk,
                                          const OpenOptions& options)
 {
     const auto name = disk->name();
-    return doing(
-        [&] {
-            return guestfs::open_tree(
-                std::move(disk),
-                foreign.drives,
-                {.wanted = foreign.wanted, .explain = options.explain, .cancel = options.cancel});
-        },
-        "reading {}, which has no reader here, of {}",
-        foreign.what,
-        name);
+    try {
+        return guestfs::open_tree(
+            std::move(disk),
+            foreign.drives,
+            {.wanted = foreign.wanted, .explain = options.explain, .cancel = options.cancel});
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::interrupted) {
+            throw;
+        }
+        Error named(error.code(),
+                    fmt::format("{}: {} has no reader here, and libguestfs does not read it: {}",
+                                name,
+                                foreign.what,
+                                error.message()),
+                    error.hint());
+        for (const std::string& frame : error.frames()) {
+            named.add_frame(frame);
+        }
+        throw named;
+    }
 }
 
 Json to_json(const PartitionTable& table)

@@ -1,10 +1,9 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
+#include "stemma/core/stderr_catcher.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/guestfs/guestfs.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,29 +25,6 @@ namespace {
 struct Supply {
     TemporaryFolder folder{"stemma-guestfs"};
     std::optional<DiskServer> server{};
-};
-
-/// What programs of libguestfs say on standard error goes to a file without a name: supermin's
-/// reason for failing stands only there.
-class LastWords {
-public:
-    LastWords() : file_(::memfd_create("libguestfs-words", MFD_CLOEXEC))
-    {
-        if (file_) {
-            ::dup2(file_.get(), STDERR_FILENO);
-        }
-    }
-    [[nodiscard]] std::string text() const
-    {
-        constexpr std::size_t most = 4096;
-        std::string words(most, '\0');
-        const ssize_t got = ::pread(file_.get(), words.data(), words.size(), 0);
-        words.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-        return printable(trim(words));
-    }
-
-private:
-    Fd file_;
 };
 
 void expect(bool fine, const Functions& library, guestfs_h* handle, const std::string& what)
@@ -148,12 +124,13 @@ guestfs_h* start_vm(const Functions& library, const Start& start, const jail::Ex
                             start.name,
                             version_of(library, handle),
                             emulated ? "emulated" : "with KVM, if that works"));
-        const LastWords words;
+        StderrCatcher words; // of its programs: why supermin fails stands only there
         if (library.launch(handle) == 0) {
             return handle;
         }
         if (emulated) {
-            refuse_start(library, handle, start.name, words.text());
+            const auto said = words.text();
+            refuse_start(library, handle, start.name, printable(trim(said)));
         }
         library.close(handle);
     }
@@ -173,7 +150,7 @@ open_here(const Start& start, const std::string& wanted, const jail::Explain& ex
                         start.name,
                         printable(mounted.place),
                         mounted.content));
-    return read_mounted(library, handle, mounted.content + " through libguestfs");
+    return read_mounted(library, handle, mounted.content + " through libguestfs", mounted.missing);
 }
 
 } // namespace

@@ -81,8 +81,14 @@ using Attributes = std::map<std::string, std::string>;
 
 class MountedTree final : public volume::Filesystem {
 public:
-    MountedTree(const Functions& library, guestfs_h* handle, std::string driver)
-        : library_(library), handle_(handle), driver_(std::move(driver))
+    MountedTree(const Functions& library,
+                guestfs_h* handle,
+                std::string driver,
+                std::map<std::string, std::string> missing)
+        : library_(library),
+          handle_(handle),
+          driver_(std::move(driver)),
+          missing_(std::move(missing))
     {
     }
 
@@ -90,17 +96,20 @@ public:
 
     [[nodiscard]] std::optional<NodeInfo> look(const std::string& path) override
     {
+        expect_mounted(path, Part::inside);
         const auto known = known_.find(path);
         return known != known_.end() ? known->second : stat_by(library_.lstatns, path);
     }
 
     [[nodiscard]] std::optional<NodeInfo> look_through(const std::string& path) override
     {
+        expect_mounted(path, Part::inside);
         return stat_by(library_.statns, path);
     }
 
     [[nodiscard]] std::vector<FolderEntry> list(const std::string& path) override
     {
+        expect_mounted(path, Part::all);
         expect_kind(path, NodeKind::directory, "a folder");
         const Owned<GuestfsDirentList> found(library_.readdir(handle_, absolute(path).c_str()),
                                              library_.free_dirent_list);
@@ -177,6 +186,20 @@ public:
     }
 
 private:
+    enum class Part { inside, all }; ///< of a folder that lacks its file system
+
+    void expect_mounted(const std::string& path, Part part) const
+    {
+        for (const auto& [folder, reason] : missing_) {
+            if ((part == Part::all && path == folder) || path.starts_with(folder + "/")) {
+                throw Error(ErrorCode::corrupt,
+                            fmt::format("{} is another file system, which cannot be mounted: {}",
+                                        printable(folder),
+                                        reason));
+            }
+        }
+    }
+
     using StatFunction = GuestfsStat* (*)(guestfs_h*, const char*);
 
     [[nodiscard]] Error failure(const std::string& path) const
@@ -311,6 +334,7 @@ private:
     const Functions& library_;
     guestfs_h* handle_;
     std::string driver_;
+    std::map<std::string, std::string> missing_;
     std::unordered_map<std::string, NodeInfo> known_; ///< from lists; what is read does not change
     std::string listed_;
     std::vector<std::string> names_;
@@ -334,10 +358,12 @@ Error failure_of(const Functions& library, guestfs_h* handle, const std::string&
     return {code, fmt::format("{}: libguestfs: {}", what, shown)};
 }
 
-std::unique_ptr<volume::Filesystem>
-read_mounted(const Functions& library, guestfs_h* handle, std::string driver)
+std::unique_ptr<volume::Filesystem> read_mounted(const Functions& library,
+                                                 guestfs_h* handle,
+                                                 std::string driver,
+                                                 std::map<std::string, std::string> missing)
 {
-    return std::make_unique<MountedTree>(library, handle, std::move(driver));
+    return std::make_unique<MountedTree>(library, handle, std::move(driver), std::move(missing));
 }
 
 } // namespace stemma::guestfs

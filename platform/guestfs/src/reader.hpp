@@ -2,6 +2,7 @@
 
 #include "stemma/volume/filesystem.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -15,8 +16,12 @@ Error failure_of(const Functions& library, guestfs_h* handle, const std::string&
 /// What is mounted on "/" in the VM, as a file tree. Symbolic links are followed there, and end at
 /// the mounted file system's root.
 ///
-/// handle  launched and mounted; the answer uses it, and never closes it: its process just ends
-std::unique_ptr<volume::Filesystem>
-read_mounted(const Functions& library, guestfs_h* handle, std::string driver);
+/// handle   launched and mounted; the answer uses it, and never closes it: its process just ends
+/// missing  folders whose file system could not be mounted, with the reason: what is asked about
+///          their inside is an error, never empty
+std::unique_ptr<volume::Filesystem> read_mounted(const Functions& library,
+                                                 guestfs_h* handle,
+                                                 std::string driver,
+                                                 std::map<std::string, std::string> missing = {});
 
 } // namespace stemma::guestfs

@@ -106,7 +106,7 @@ public:
         const auto place = choose();
         mount(place.first, "/", "ro");
         add_subvolumes(place);
-        return {.place = place.first, .content = place.second};
+        return {.place = place.first, .content = place.second, .missing = std::move(missing_)};
     }
 
 private:
@@ -266,10 +266,7 @@ private:
     {
         const auto options = "ro,subvol=" + subvolume;
         if (library_.mount_options(handle_, options.c_str(), device.c_str(), at.c_str()) != 0) {
-            explain_(fmt::format("{}: {} is left out: {}",
-                                 name_,
-                                 printable(at),
-                                 failure_of(library_, handle_, printable(subvolume)).message()));
+            missing_.emplace(at, failure_of(library_, handle_, printable(subvolume)).message());
         } else {
             explain_(fmt::format(
                 "{}: {} is the subvolume {}", name_, printable(at), printable(subvolume)));
@@ -281,7 +278,8 @@ private:
     std::string name_;
     const jail::Explain& explain_;
     std::vector<Place> places_;
-    std::optional<std::string> first_refusal_; ///< a file system that cannot be mounted, and why
+    std::map<std::string, std::string> missing_; ///< what could not be mounted inside the root
+    std::optional<std::string> first_refusal_;   ///< a file system that cannot be mounted, and why
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "stemma/jail/tree.hpp"
 
+#include <map>
 #include <string>
 
 #include "library.hpp"
@@ -10,8 +11,9 @@ namespace stemma::guestfs {
 
 /// What was mounted on "/".
 struct Mounted {
-    std::string place;   ///< "/dev/sda", "btrfsvol:/dev/sda/root", …
-    std::string content; ///< "xfs"
+    std::string place;                            ///< "/dev/sda", "btrfsvol:/dev/sda/root", …
+    std::string content;                          ///< "xfs"
+    std::map<std::string, std::string> missing{}; ///< where something could not be mounted, and why
 };
 
 /// Mounts the file system that is wanted, or the one that looks like a root, read-only, and what
