@@ -92,9 +92,11 @@ Change ChangeSession::finish(NewVersion& version)
     editor_->finish();
     editor_.reset();
     world_.cancel.check();
-    ext::check(*region_, world_.folder.string());
-    world_.cancel.check();
-    const auto published = transaction_.commit();
+    ext::Check check(*region_, world_.folder.string()); // while the digest is taken
+    const auto published = transaction_.commit(std::nullopt, [&] {
+        check.finish();
+        world_.cancel.check();
+    });
     world_.cancel.check();
     return record(world_, version, published);
 }

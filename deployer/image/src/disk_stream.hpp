@@ -52,6 +52,7 @@ private:
     void read_all();
     bool wait_for_room();
     void fill(Slot& slot, std::uint64_t offset);
+    bool is_hole(std::uint64_t offset, std::uint64_t length);
 
     volume::Volume& disk_;
     Digesting digesting_;
@@ -60,9 +61,10 @@ private:
     std::array<Slot, slots> ring_{};
     std::mutex guard_;
     std::condition_variable changed_;
-    std::uint64_t made_ = 0;  ///< pieces read so far
-    std::uint64_t taken_ = 0; ///< pieces that next() is done with
-    bool lent_ = false;       ///< next() gave piece `taken_` away
+    std::vector<volume::Extent> known_{}; ///< from the piece before on, for some way
+    std::uint64_t made_ = 0;              ///< pieces read so far
+    std::uint64_t taken_ = 0;             ///< pieces that next() is done with
+    bool lent_ = false;                   ///< next() gave piece `taken_` away
     bool ended_ = false;
     bool stopped_ = false; ///< nobody wants the rest
     std::exception_ptr failure_{};

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "disk_tool.hpp"
 #include "dpkg_database.hpp"
 #include "record.hpp"
 
@@ -105,6 +106,7 @@ void export_image(World& world,
 {
     const auto chain = disk::chain_of(source.path, source.open);
     const auto node = "json:" + volume::blockdev_json(chain, false, source.open.force_share);
+    (void)NewFile(target); // can a file be put there at all?
     const fs::path folder = fs::absolute(target).parent_path();
     const fs::path beside = folder / ("." + target.filename().string() + ".part");
     Activity activity(world.progress, fmt::format("writing {}", target.string()), 0, "bytes");
@@ -117,7 +119,9 @@ void export_image(World& world,
         .argv = {
             "qemu-img", "convert", "-O", std::string(to_string(format)), node, beside.string()}};
     command.cancel = &world.cancel;
-    run_checked(command);
+    if (const auto result = run(command); !result.exit.success()) {
+        refuse_disk_tool(result, fmt::format("write {}", target.string()));
+    }
     std::error_code problem;
     fs::rename(beside, target, problem);
     if (problem) {

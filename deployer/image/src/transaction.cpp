@@ -15,6 +15,7 @@
 #include <cstdlib>
 
 #include "disk_stream.hpp"
+#include "disk_tool.hpp"
 
 namespace stemma::image {
 
@@ -32,25 +33,19 @@ bool is_work_file(const fs::path& path)
     return name.starts_with(work_prefix) && name.ends_with(work_suffix);
 }
 
-[[noreturn]] void refuse_disk_tool(const CommandResult& result, std::string_view what)
-{
-    const auto words = printable(trim(result.err));
-    const bool full = result.err.find("No space left on device") != std::string::npos;
-    const bool locked = result.err.find("lock") != std::string::npos;
-    throw Error(locked ? ErrorCode::conflict : ErrorCode::io,
-                fmt::format("cannot {}: {}", what, words),
-                full     ? "the file system of the state folder is full: free some space, then run "
-                           "the same command again"
-                : locked ? "a running VM or another change uses this image; stop it first"
-                         : "");
-}
-
 void flush_to_disk(const fs::path& path)
 {
     const Fd fd = open_file(path.string(), O_RDONLY);
     if (::fsync(fd.get()) != 0) {
         throw system_error(errno, fmt::format("flush {}", path.string()));
     }
+}
+
+/// Lets the kernel write while something else is done; publish() waits for the end of it.
+void start_writing(const fs::path& path)
+{
+    const Fd fd = open_file(path.string(), O_RDWR);
+    (void)::sync_file_range(fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 Transaction::Published
@@ -127,11 +122,13 @@ void clean_stale(const fs::path& folder, Log& log)
 
 Digest digest_of(volume::Volume& disk)
 {
-    DiskStream stream(disk, DiskStream::Digesting::yes);
-    while (stream.next()) {
-        // Only the digest is wanted, and taken while the server fetches what follows.
+    DiskStream stream(disk,
+                      DiskStream::Digesting::no); // here, while the server fetches what follows
+    Sha256 hash;
+    while (const auto piece = stream.next()) {
+        hash.update(piece->bytes);
     }
-    return stream.digest();
+    return hash.finish();
 }
 
 Transaction::Transaction(const fs::path& folder,
@@ -168,8 +165,9 @@ Transaction::Transaction(const fs::path& folder,
 
 void Transaction::open()
 {
-    disk_ =
-        disk::open_disk(file_.path(), {.format = volume::ContainerFormat::qcow2, .writable = true});
+    disk_ = disk::open_disk(
+        file_.path(),
+        {.format = volume::ContainerFormat::qcow2, .writable = true, .durable = false});
 }
 
 void Transaction::lend(const std::function<void(const fs::path& file)>& work)
@@ -185,12 +183,17 @@ Transaction::~Transaction()
     disk_.reset(); // qemu-nbd ends before its file goes
 }
 
-Transaction::Published Transaction::commit(const std::optional<Digest>& expected)
+Transaction::Published Transaction::commit(const std::optional<Digest>& expected,
+                                           const std::function<void()>& objection)
 {
     disk_->flush();
+    start_writing(file_.path());
     const std::uint64_t size = disk_->size();
     const Digest digest = digest_of(*disk_);
     disk_.reset();
+    if (objection) {
+        objection();
+    }
     if (expected && digest != *expected) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("the new disk has the digest {}, and not {} as it should",

@@ -23,6 +23,17 @@ bool is_checkable(ContainerFormat format)
            format == ContainerFormat::vhdx || format == ContainerFormat::vmdk;
 }
 
+/// A damaged image is worth a line per cluster.
+std::string first_complaint(std::string_view words)
+{
+    const auto lines = split_lines(trim(words));
+    if (lines.empty()) {
+        return "it does not say why";
+    }
+    const auto more = lines.size() - 1;
+    return printable(lines.front()) + (more > 0 ? fmt::format(" (and {} lines more)", more) : "");
+}
+
 void check_container(const Container& container, bool force_share)
 {
     Command command{
@@ -39,18 +50,26 @@ void check_container(const Container& container, bool force_share)
                                                               result.exit.code == not_supported))) {
         return;
     }
-    std::string words = printable(trim(result.err.empty() ? result.out : result.err));
-    if (words.size() > 400) {
-        words.resize(400);
-    }
     const bool locked = result.err.find("lock") != std::string::npos;
     throw Error(locked ? ErrorCode::conflict : ErrorCode::corrupt,
                 fmt::format("{}: {}: {}",
                             container.path.string(),
                             locked ? "in use" : "the image fails qemu-img check",
-                            words),
+                            first_complaint(result.err.empty() ? result.out : result.err)),
                 locked ? "a running VM or another change uses this image; stop it first"
                        : "it may be cut off or damaged; get a sound copy");
+}
+
+/// Locks on the raw files that are only read.
+std::shared_ptr<void> lock_raw_files(const std::vector<Container>& chain, bool writable)
+{
+    auto locks = std::make_shared<std::vector<Fd>>();
+    for (std::size_t i = writable ? 1 : 0; i < chain.size(); ++i) {
+        if (chain[i].format == ContainerFormat::raw) {
+            locks->push_back(lock_raw_file(chain[i].path));
+        }
+    }
+    return locks;
 }
 
 } // namespace
@@ -71,9 +90,13 @@ std::unique_ptr<volume::Volume> open_disk(const fs::path& path, const OpenOption
         }
     }
     auto node = volume::blockdev_json(chain, options.writable, options.force_share);
+    auto locks = options.force_share ? nullptr : lock_raw_files(chain, options.writable);
     auto disk = nbd::serve("json:" + node,
                            path.string(),
-                           {.writable = options.writable, .snapshot = options.snapshot});
+                           {.writable = options.writable,
+                            .durable = options.durable,
+                            .snapshot = options.snapshot,
+                            .needs = std::move(locks)});
     return std::make_unique<volume::CachedVolume>(std::move(disk));
 }
 

@@ -67,11 +67,9 @@ void keep_writers_away(int fd, const std::filesystem::path& path)
 class RawFile final : public volume::Volume {
 public:
     RawFile(const std::filesystem::path& path, bool force_share)
-        : name_(path.string()), file_(open_file(name_, O_RDONLY))
+        : name_(path.string()),
+          file_(force_share ? open_file(name_, O_RDONLY) : lock_raw_file(path))
     {
-        if (!force_share) {
-            keep_writers_away(file_.get(), path);
-        }
         const off_t end = ::lseek(file_.get(), 0, SEEK_END); // of a block device, too
         if (end < 0) {
             throw system_error(errno, fmt::format("ask for the size of {}", name_));
@@ -154,6 +152,13 @@ private:
 };
 
 } // namespace
+
+Fd lock_raw_file(const std::filesystem::path& path)
+{
+    Fd file = open_file(path.string(), O_RDONLY);
+    keep_writers_away(file.get(), path);
+    return file;
+}
 
 std::unique_ptr<volume::Volume> open_raw_file(const std::filesystem::path& path, bool force_share)
 {

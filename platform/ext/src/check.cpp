@@ -1,10 +1,12 @@
+#include "stemma/core/bytes.hpp"
+#include "stemma/core/error.hpp"
 #include "stemma/core/fd.hpp"
-#include "stemma/core/file.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/ext/editor.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -194,37 +196,87 @@ std::string checker()
     throw Error(ErrorCode::not_found, "cannot run e2fsck: not found", "apt-get install e2fsprogs");
 }
 
+/// The copy, sparse and as large as the file system.
+Fd copy_of_metadata(volume::Volume& volume, const std::string& folder)
+{
+    constexpr std::uint64_t most_in_memory = std::uint64_t{64} << 20U;
+    Session session(volume, 0);
+    const auto blocks = MetadataBlocks(session).collect();
+    const bool small = blocks.size() * std::uint64_t{session.block_size()} <= most_in_memory;
+    Fd copy(small ? ::memfd_create("metadata", MFD_CLOEXEC) : -1);
+    if (!copy) {
+        copy = unnamed_file(folder);
+    }
+    const std::uint64_t size =
+        ::ext2fs_blocks_count(session.fs()->super) * std::uint64_t{session.block_size()};
+    if (::ftruncate(copy.get(), static_cast<off_t>(size)) != 0) {
+        throw system_error(errno, fmt::format("write to {}", folder));
+    }
+    copy_blocks(session, blocks, copy.get());
+    return copy;
+}
+
+constexpr std::size_t most_words = std::size_t{64} << 10U;
+
+/// A file that takes so much and no more: a damaged file system is worth a complaint per block.
+Fd file_for_words()
+{
+    Fd words(::memfd_create("e2fsck-words", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!words || ::ftruncate(words.get(), static_cast<off_t>(most_words)) != 0 ||
+        ::fcntl(words.get(), F_ADD_SEALS, F_SEAL_GROW) != 0) {
+        throw system_error(errno, "keep what e2fsck says");
+    }
+    return words;
+}
+
 } // namespace
 
-void check(volume::Volume& volume, const std::string& folder)
+struct Check::Impl {
+    std::string name; ///< of the volume
+    Fd copy;
+    Fd words;
+    Child child;
+};
+
+Check::Check(volume::Volume& volume, const std::string& folder)
 {
     const std::string program = checker();
-    const Fd copy = unnamed_file(folder);
-    {
-        Session session(volume, 0);
-        const std::uint64_t size =
-            ::ext2fs_blocks_count(session.fs()->super) * std::uint64_t{session.block_size()};
-        if (::ftruncate(copy.get(), static_cast<off_t>(size)) != 0) {
-            throw system_error(errno, fmt::format("write to {}", folder));
-        }
-        copy_blocks(session, MetadataBlocks(session).collect(), copy.get());
-    }
-    // The child opens it by our number: the file has no name.
-    const CommandResult result =
-        run({.argv = {program, "-fn", fmt::format("/proc/{}/fd/{}", ::getpid(), copy.get())},
-             .environment = {{"LC_ALL", "C"}}});
-    if (result.exit.success()) {
+    Fd copy = copy_of_metadata(volume, folder);
+    Fd words = file_for_words();
+    // The child opens the copy by our number, as it has no name.
+    Child child({program, "-fn", fmt::format("/proc/{}/fd/{}", ::getpid(), copy.get())},
+                {.out = words.get(), .err = words.get()},
+                {},
+                {{"LC_ALL", "C"}});
+    impl_ = std::make_unique<Impl>(Impl{.name = volume.name(),
+                                        .copy = std::move(copy),
+                                        .words = std::move(words),
+                                        .child = std::move(child)});
+}
+
+Check::~Check() = default;
+
+void Check::finish()
+{
+    if (impl_->child.wait().success()) {
         return;
     }
-    std::string words;
-    for (const std::string_view line : split_lines(result.out)) {
-        if (!line.empty() && !line.starts_with("Pass ") && words.size() < 1000) {
-            words += (words.empty() ? "" : "; ") + printable(line);
+    std::string said(most_words, '\0');
+    read_at(impl_->words.get(), 0, std::as_writable_bytes(std::span(said)), "e2fsck's words");
+    std::string shown;
+    for (const std::string_view line : split_lines(said.c_str())) {
+        if (!line.empty() && !line.starts_with("Pass ") && shown.size() < 1000) {
+            shown += (shown.empty() ? "" : "; ") + printable(line);
         }
     }
     throw Error(ErrorCode::corrupt,
-                fmt::format("{}: e2fsck finds errors in the file system: {}", volume.name(), words),
+                fmt::format("{}: e2fsck finds errors in the file system: {}", impl_->name, shown),
                 "nothing was changed; if the image had them before, repair it first");
+}
+
+void check(volume::Volume& volume, const std::string& folder)
+{
+    Check(volume, folder).finish();
 }
 
 } // namespace stemma::ext

@@ -4,12 +4,11 @@
 #include "stemma/core/fd.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/process.hpp"
+#include "stemma/core/stderr_catcher.hpp"
 #include "stemma/core/text.hpp"
 
 #include <libnbd.h>
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,7 +50,8 @@ Handle make_handle()
 /// An open export.
 class NbdVolume final : public volume::Volume {
 public:
-    NbdVolume(Handle handle, std::string name) : handle_(std::move(handle)), name_(std::move(name))
+    NbdVolume(Handle handle, std::string name, std::shared_ptr<void> needs = {})
+        : needs_(std::move(needs)), handle_(std::move(handle)), name_(std::move(name))
     {
         const std::int64_t size = ::nbd_get_size(handle_.get());
         if (size < 0) {
@@ -158,6 +158,7 @@ private:
         }
     }
 
+    std::shared_ptr<void> needs_; ///< outlives the connection
     Handle handle_;
     std::string name_;
     std::uint64_t size_ = 0;
@@ -227,41 +228,6 @@ std::vector<volume::Extent> NbdVolume::extents(std::uint64_t offset, std::uint64
     return sink.extents;
 }
 
-/// The server's standard error goes to a file without a name, so that its words can be shown.
-class StderrCatcher {
-public:
-    StderrCatcher()
-        : file_(::memfd_create("qemu-nbd-stderr", MFD_CLOEXEC)),
-          saved_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3))
-    {
-        if (file_.get() >= 0 && saved_.get() >= 0) {
-            ::dup2(file_.get(), STDERR_FILENO);
-        }
-    }
-    ~StderrCatcher() { restore(); }
-    StderrCatcher(const StderrCatcher&) = delete;
-    StderrCatcher& operator=(const StderrCatcher&) = delete;
-
-    void restore() noexcept
-    {
-        if (saved_.get() >= 0) {
-            ::dup2(saved_.get(), STDERR_FILENO);
-            saved_.reset();
-        }
-    }
-    [[nodiscard]] std::string text() const
-    {
-        std::string text(4096, '\0');
-        const ssize_t got = ::pread(file_.get(), text.data(), text.size(), 0);
-        text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-        return text;
-    }
-
-private:
-    Fd file_;
-    Fd saved_;
-};
-
 /// Turns qemu-nbd's last words into an error. The lock conflict has no code of its own: qemu only
 /// says it in words, so a second question (can the file be opened with force-share?) is left out
 /// and the words are shown as they are.
@@ -327,7 +293,7 @@ serve(const std::string& node, const std::string& name, const ServeOptions& opti
                                       R"(test "$PPID" = "$0" && exec "$@" >/dev/null)",
                                       std::to_string(::getpid()),
                                       "qemu-nbd",
-                                      "--cache=writeback",
+                                      options.durable ? "--cache=writeback" : "--cache=unsafe",
                                       "--discard=unmap"};
     if (!options.writable) {
         words.emplace_back("--read-only");
@@ -353,7 +319,7 @@ serve(const std::string& node, const std::string& name, const ServeOptions& opti
         handle.reset(); // waits for the child, so that its words are complete
         throw server_error(name, words_of_server.text());
     }
-    return std::make_unique<NbdVolume>(std::move(handle), name);
+    return std::make_unique<NbdVolume>(std::move(handle), name, options.needs);
 }
 
 } // namespace stemma::nbd

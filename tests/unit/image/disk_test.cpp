@@ -216,6 +216,78 @@ TEST_CASE("an image in use by another writer is refused, and read when sharing i
     CHECK(tree->read_all("/etc/shop/shop.conf", 100) == "port = 7070\n");
 }
 
+TEST_CASE("a raw disk that another writes to is refused too, whether it is whole or a base")
+{
+    const Fixture fixture;
+    const auto overlay = fixture.folder.path() / "overlay.qcow2";
+    run_checked({.argv = {"qemu-img",
+                          "create",
+                          "-q",
+                          "-f",
+                          "qcow2",
+                          "-F",
+                          "raw",
+                          "-b",
+                          fixture.raw.string(),
+                          overlay.string()}});
+    const auto writer = disk::open_disk(fixture.raw, {.writable = true});
+    for (const auto& path : {fixture.raw, overlay}) {
+        const auto refused = support::error_of([&] { disk::open_image_filesystem(path.string()); });
+        REQUIRE(refused.has_value());
+        CHECK(refused->code() == ErrorCode::conflict);
+        const auto tree = disk::open_image_filesystem(path.string(), {.force_share = true});
+        CHECK(tree->read_all("/etc/shop/shop.conf", 100) == "port = 7070\n");
+    }
+}
+
+TEST_CASE("a survey of a folder says what single questions say")
+{
+    const Fixture fixture;
+    const auto tree = disk::open_image_filesystem(fixture.raw.string());
+    std::size_t digests = 0;
+    std::size_t targets = 0;
+    volume::walk(
+        *tree,
+        "/",
+        [&](const std::string& folder, const volume::NodeInfo& info) {
+            if (info.kind != volume::NodeKind::directory) {
+                return true;
+            }
+            const auto names = tree->list(folder);
+            const auto entries = tree->survey(folder, true);
+            REQUIRE(entries.size() == names.size());
+            for (std::size_t i = 0; i < entries.size(); ++i) {
+                const auto& entry = entries[i];
+                const auto path = volume::join_path(folder, names[i].name);
+                INFO(path);
+                CHECK(entry.name == names[i].name);
+                CHECK(entry.whole);
+                CHECK(entry.info->inode == tree->look(path)->inode);
+                CHECK(entry.attributes == tree->extended_attributes(path));
+                if (entry.info->kind == volume::NodeKind::file) {
+                    CHECK(entry.digest == tree->digest(path));
+                    ++digests;
+                }
+                if (entry.info->kind == volume::NodeKind::symlink) {
+                    CHECK(entry.target == tree->read_link(path));
+                    ++targets;
+                }
+            }
+            CHECK_FALSE(std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+                return entry.digest != std::nullopt && entry.info->kind != volume::NodeKind::file;
+            }));
+            return true;
+        },
+        [](const std::string& path, const std::string& why) { FAIL(path << ": " << why); });
+    CHECK(digests > 0);
+    CHECK(targets > 0);
+    for (const auto& entry : tree->survey("/etc", false)) {
+        CHECK_FALSE(entry.digest.has_value());
+    }
+    CHECK(support::error_of([&] { (void)tree->survey("/no/such", true); })->code() ==
+          ErrorCode::not_found);
+}
+
 TEST_CASE("a raw disk has the same bytes with and without a server, and its holes are known")
 {
     const TemporaryFolder folder("raw");

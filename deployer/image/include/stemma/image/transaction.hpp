@@ -67,10 +67,12 @@ public:
     /// object afterwards.
     void lend(const std::function<void(const std::filesystem::path& file)>& work);
 
-    /// Flushes, digests the whole virtual disk, and publishes. Callable once.
-    /// expected  what the digest must be
-    /// throws    corrupt: it is another; nothing is published then
-    Published commit(const std::optional<Digest>& expected = std::nullopt);
+    /// Digests the whole virtual disk, makes it durable, and publishes. Callable once.
+    /// expected   what the digest must be
+    /// objection  asked last; when it throws nothing is published
+    /// throws     corrupt: the digest is another; nothing is published then
+    Published commit(const std::optional<Digest>& expected = std::nullopt,
+                     const std::function<void()>& objection = {});
 
 private:
     void open();

@@ -23,6 +23,7 @@ struct OpenOptions {
     std::optional<volume::ContainerFormat> format = std::nullopt; ///< else by the file's name
     std::vector<std::filesystem::path> allow{}; ///< more folders for backing files
     bool writable = false;
+    bool durable = true; ///< false: flush() does not wait for the disk; its maker calls fsync(2)
     bool force_share =
         false;         ///< read although a running VM writes; the answer may contradict itself
     bool check = true; ///< `qemu-img check` before trust (qcow2, vdi, vhdx, vmdk)

@@ -62,7 +62,8 @@ public:
     /// returns  true when it was made
     bool put_folder(const std::string& path, const Attributes& attributes);
 
-    void put_symlink(const std::string& path, const Attributes& attributes, const std::string& target);
+    void
+    put_symlink(const std::string& path, const Attributes& attributes, const std::string& target);
     void put_fifo(const std::string& path, const Attributes& attributes);
     void put_device(const std::string& path,
                     const Attributes& attributes,
@@ -97,12 +98,31 @@ private:
 /// When the superblock was last written; what a change without a date of its own builds on.
 Time last_written(volume::Volume& volume);
 
-/// Runs `e2fsck -fn` over a copy of the file system's metadata (superblocks, tables, bitmaps, inodes,
-/// folders, block maps), which is all that it reads; the copy is a file without a name.
-///
-/// volume  borrowed; its journal must be clean
-/// folder  where the copy lies
-/// throws  corrupt: e2fsck found something, with its words; not_found: e2fsck is not installed
+/// Runs `e2fsck -fn` over a copy of the file system's metadata (superblocks, tables, bitmaps,
+/// inodes, folders, block maps), which is all that it reads. The copy has no name; it lies in
+/// memory, or in a folder where it is large.
+class Check {
+public:
+    /// Makes the copy and starts e2fsck on it; the volume is not used afterwards.
+    ///
+    /// volume  borrowed; its journal must be clean
+    /// folder  for a large copy
+    /// throws  not_found: e2fsck is not installed; io
+    Check(volume::Volume& volume, const std::string& folder);
+    ~Check();
+    Check(const Check&) = delete;
+    Check& operator=(const Check&) = delete;
+
+    /// Waits for its answer. Callable once.
+    /// throws  corrupt: e2fsck found something, with its words
+    void finish();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// All of it at once.
 void check(volume::Volume& volume, const std::string& folder);
 
 } // namespace stemma::ext

@@ -24,8 +24,12 @@ std::unique_ptr<volume::Volume> connect(const Address& address, std::string name
 
 struct ServeOptions {
     bool writable = false;
+    /// False: flush() gives the bytes to the kernel and does not wait for the disk. For a file that
+    /// nobody uses before its maker has called fsync(2).
+    bool durable = true;
     std::string snapshot{}; ///< name of an internal snapshot (qcow2); empty: the current state
     std::string format{};   ///< the format of `node` when it is a plain path
+    std::shared_ptr<void> needs{}; ///< kept as long as the answer
 };
 
 /// Starts qemu-nbd on a private socket (systemd socket activation: no name in any folder) and
