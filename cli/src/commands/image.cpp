@@ -363,7 +363,8 @@ Command export_row()
                            "under its name when it is whole.",
             .options = {{.name = "as",
                          .value = "FORMAT",
-                         .help = "raw, qcow2 (default), vmdk, vpc, vhdx or vdi"}},
+                         .help = "raw, qcow2, vmdk, vpc, vhdx or vdi (default: by the file's name, "
+                                 "else qcow2)"}},
             .examples = {{.line = "stemma image export image:shop-1.0 shop.raw --as raw",
                           .meaning = "writes a raw disk"}},
             .exits = "",

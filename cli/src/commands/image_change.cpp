@@ -178,10 +178,26 @@ int run_image_remove(Context& context, const Args& args)
     return show_change(context, image::remove(world, request), "remove", request.dry_run);
 }
 
+namespace {
+
+/// The format that a file to be written is named after.
+volume::ContainerFormat format_by_name(const std::filesystem::path& file)
+{
+    const auto ending = file.extension().string();
+    if (ending == ".img") {
+        return volume::ContainerFormat::raw;
+    }
+    const auto named =
+        ending.empty() ? std::nullopt : volume::container_format_from(ending.substr(1));
+    return named.value_or(volume::ContainerFormat::qcow2);
+}
+
+} // namespace
+
 int run_image_export(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(2, 2, "SEL FILE");
-    const auto format = format_option(args, "as").value_or(volume::ContainerFormat::qcow2);
+    const auto format = format_option(args, "as").value_or(format_by_name(words[1]));
     const Args none = Args::parse({}, {}, false);
     const auto source = select_image(context, none, words[0]);
     auto world = image_world(context);

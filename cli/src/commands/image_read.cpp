@@ -282,6 +282,10 @@ struct Wanted {
 int run_image_find(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 2, "SEL [PATH]");
+    if (const auto hex = args.value("sha256"); hex && !Digest::from_hex(*hex)) {
+        throw Error(ErrorCode::usage,
+                    fmt::format("--sha256 takes 64 hexadecimal digits, not '{}'", printable(*hex)));
+    }
     const auto tree = image::open_selected(select_image(context, args, words[0]));
     const Wanted wanted{.name = args.value("name"),
                         .sha256 = args.value("sha256"),
@@ -307,7 +311,12 @@ int run_image_find(Context& context, const Args& args)
         }
         return true;
     };
-    volume::walk(*tree, words.size() > 1 ? words[1] : "/", look, damaged);
+    const std::string root = words.size() > 1 ? words[1] : "/";
+    if (!tree->look(root)) {
+        throw Error(ErrorCode::not_found,
+                    fmt::format("there is no {} in the image", printable(root)));
+    }
+    volume::walk(*tree, root, look, damaged);
     if (wanted.digests && context.format == Format::table) {
         std::string text;
         for (const auto& item : answer.items) {

@@ -60,11 +60,28 @@ void describe(NewVersion& version, volume::Volume& disk, World& world)
     }
 }
 
+namespace {
+
+/// The version before. A change that changed nothing has that of its base: nothing is its own
+/// parent.
+std::optional<std::string>
+parent_of(World& world, const NewVersion& version, const std::string& digest)
+{
+    if (version.parent != digest) {
+        return version.parent;
+    }
+    const auto same = world.store.find_image(digest);
+    return same ? same->parent : std::nullopt;
+}
+
+} // namespace
+
 Change record(World& world, const NewVersion& version, const Transaction::Published& published)
 {
     Change change;
     change.notes = version.notes;
     const auto digest = published.digest.hex();
+    const auto parent = parent_of(world, version, digest);
     if (const auto known = world.store.find_image(version.name);
         known && known->digest == digest && !known->retired) {
         change.image = *known;
@@ -73,7 +90,7 @@ Change record(World& world, const NewVersion& version, const Transaction::Publis
     }
     change.image.name = version.name;
     change.image.digest = digest;
-    change.image.parent = version.parent;
+    change.image.parent = parent;
     change.image.path = published.path.string();
     change.image.format = "qcow2";
     change.image.size = published.size;
@@ -85,7 +102,7 @@ Change record(World& world, const NewVersion& version, const Transaction::Publis
                         .kind = "image.created",
                         .body = {{"name", version.name},
                                  {"digest", digest},
-                                 {"parent", json_or_null(version.parent)},
+                                 {"parent", json_or_null(parent)},
                                  {"format", change.image.format},
                                  {"size", published.size},
                                  {"path", change.image.path},

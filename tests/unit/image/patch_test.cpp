@@ -56,6 +56,15 @@ struct Golden : support::ImageWorld {
 
 } // namespace
 
+TEST_CASE("a version in which nothing changed is not its own parent")
+{
+    Golden golden;
+    const auto same = golden.patch("same", {golden.delta("golden", "golden").string()});
+    CHECK(same.image.digest == golden.golden.image.digest);
+    CHECK_FALSE(same.image.parent.has_value());
+    CHECK_FALSE(golden.named("same").recorded->parent.has_value());
+}
+
 TEST_CASE("patching with a block delta gives exactly the other image")
 {
     Golden golden;
