@@ -1,18 +1,22 @@
 // Ingest and questions of the lineage on a made-up fleet.
 //
 //     bench_lineage [--builds N] [--sources N] [--inputs N] [--images N] [--vms N] [--hosts N]
-//     [--seed N] [--naive 0]
+//     [--moves N] [--seed N] [--naive 0]
 //
-// Prints one JSON object: the load, then CPU seconds, links per second, bytes per link, and the
-// times of each question in CPU milliseconds; under "naive" the same of a schema of one row per
-// link, fed with the same events in the same run, unless --naive 0. Everything follows from the
-// seed. Fails when the two give different answers.
+// Prints one JSON object: the load, then CPU seconds, links per second, bytes per link (of the
+// whole file, and of the file when only builds and packages were in it), the times of each question
+// in CPU milliseconds, and the memory that a process keeps for them; under "naive" the same of a
+// schema of one row per link, fed with the same events in the same run, unless --naive 0. --moves
+// are what happens to VMs after they were deployed: migrated, re-imaged, retired. Everything
+// follows from the seed. Fails when the two give different answers.
 
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/core/uuid.hpp"
 #include "stemma/lineage/query.hpp"
+
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,6 +25,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "arguments.hpp"
 #include "naive.hpp"
@@ -36,6 +41,7 @@ const Load usual_load = {{{"builds", 20},
                           {"inputs", 330},
                           {"images", 1000},
                           {"vms", 10000},
+                          {"moves", 20000},
                           {"hosts", 200},
                           {"naive", 1},
                           {"seed", 1}}};
@@ -157,11 +163,51 @@ public:
 
     model::Event vm(std::uint64_t number, std::uint64_t time)
     {
-        const auto host = fmt::format("host-{}", random_() % load_["hosts"]);
+        hosts_of_vms_.push_back(fmt::format("host-{}", random_() % load_["hosts"]));
+        return deployed(number, time);
+    }
+
+    /// Half of what happens later are migrations, the rest new images and ends; no end of the first
+    /// VMs, of which a question asks.
+    model::Event move(std::uint64_t time)
+    {
+        constexpr std::uint64_t asked_for = 200;
+        auto vm = random_() % hosts_of_vms_.size();
+        while (hosts_of_vms_[vm].empty()) { // retired
+            vm = random_() % hosts_of_vms_.size();
+        }
+        auto& host = hosts_of_vms_[vm];
+        const auto kind = random_() % 4;
+        const Json body = {{"uuid", vm_uuid(vm)}, {"name", fmt::format("vm-{}", vm)}};
+        if (kind < 2) {
+            const auto from =
+                std::exchange(host, fmt::format("host-{}", random_() % load_["hosts"]));
+            auto moved = body;
+            moved["from"] = from;
+            moved["to"] = host;
+            return said(host, time, "vm.migrated", std::move(moved));
+        }
+        if (kind == 2 || vm < asked_for) {
+            return deployed(vm, time);
+        }
+        auto ended = body;
+        ended["reason"] = "removed";
+        return said(std::exchange(host, ""), time, "vm.retired", std::move(ended));
+    }
+
+private:
+    static std::string vm_uuid(std::uint64_t number)
+    {
+        return make_uuid5(stemma_uuid_space, fmt::format("vm {}", number));
+    }
+
+    model::Event deployed(std::uint64_t number, std::uint64_t time)
+    {
+        const auto& host = hosts_of_vms_[number];
         return said(host,
                     time,
                     "vm.deployed",
-                    Json{{"uuid", make_uuid5(stemma_uuid_space, fmt::format("vm {}", number))},
+                    Json{{"uuid", vm_uuid(number)},
                          {"name", fmt::format("vm-{}", number)},
                          {"host", host},
                          {"image", sha(fmt::format("image {}", random_() % load_["images"]))},
@@ -169,7 +215,6 @@ public:
                          {"state", "running"}});
     }
 
-private:
     static model::FileIndex add(model::Manifest& manifest,
                                 const std::string& path,
                                 const std::string& content,
@@ -238,7 +283,8 @@ private:
     std::map<std::string, std::uint64_t> oseq_;
     std::string program_;
     std::string run_;
-    std::vector<Json> packages_; ///< as an image installs them
+    std::vector<Json> packages_;            ///< as an image installs them
+    std::vector<std::string> hosts_of_vms_; ///< empty: it was retired
 };
 
 double median(std::vector<double> times)
@@ -330,12 +376,28 @@ public:
             }));
         }
         return {{"fresh_ms", median(fresh)},
+                {"first_ms", again.front()},
                 {"again_ms", median(again)},
                 {"again_with_items_ms", median(shown)},
                 {"found", found}};
     }
 
+    /// Ends the store that was kept.
+    /// returns  MiB that it held, pages of its file included
+    double forget()
+    {
+        const auto before = allocated();
+        kept_.reset();
+        return static_cast<double>(before - allocated()) / (1 << 20);
+    }
+
 private:
+    static std::size_t allocated()
+    {
+        const auto info = ::mallinfo2();
+        return info.uordblks + info.hblkhd;
+    }
+
     std::unique_ptr<lineage::Store> open()
     {
         return lineage::Store::open(path_, lineage::Store::Mode::read, clock_, log_);
@@ -362,7 +424,8 @@ public:
         : load_(load),
           folder_("stemma-bench-lineage"),
           path_(folder_.path() / "lineage.db"),
-          store_(lineage::Store::open(path_, lineage::Store::Mode::write, clock_, log_))
+          store_(lineage::Store::open(path_, lineage::Store::Mode::write, clock_, log_)),
+          world_(load)
     {
         if (load["naive"] != 0) {
             naive_.emplace(folder_.path() / "naive.db");
@@ -371,17 +434,20 @@ public:
 
     Json run()
     {
-        fill();
+        fill_builds();
+        const auto bytes_of_builds = size();
+        fill_fleet();
         store_.reset();
         const auto bytes = std::filesystem::file_size(path_);
-        Json result = {
-            {"load", load_.numbers},
-            {"links", links_},
-            {"build_ingest_cpu_s", builds_.store},
-            {"links_per_cpu_s", static_cast<double>(links_) / builds_.store},
-            {"fleet_events_per_cpu_s", static_cast<double>(fleet_) / rest_.store},
-            {"store_bytes", bytes},
-            {"bytes_per_link", static_cast<double>(bytes) / static_cast<double>(links_)}};
+        Json result = {{"load", load_.numbers},
+                       {"links", links_},
+                       {"build_ingest_cpu_s", builds_.store},
+                       {"links_per_cpu_s", static_cast<double>(links_) / builds_.store},
+                       {"fleet_events_per_cpu_s", static_cast<double>(fleet_) / rest_.store},
+                       {"store_bytes", bytes},
+                       {"bytes_per_link", static_cast<double>(bytes) / static_cast<double>(links_)},
+                       {"bytes_per_link_of_builds",
+                        static_cast<double>(bytes_of_builds) / static_cast<double>(links_)}};
         ask(result);
         if (naive_) {
             const auto naive_bytes = std::filesystem::file_size(folder_.path() / "naive.db");
@@ -414,21 +480,36 @@ private:
         }
     }
 
-    void fill()
+    /// Bytes of the store's file, with what is in its log.
+    std::uintmax_t size()
     {
-        World world(load_);
+        store_.reset(); // the last one to close brings the log in
+        const auto bytes = std::filesystem::file_size(path_);
+        store_ = lineage::Store::open(path_, lineage::Store::Mode::write, clock_, log_);
+        return bytes;
+    }
+
+    void fill_builds()
+    {
         for (std::uint64_t i = 0; i < load_["builds"]; ++i) {
-            const auto built = world.build(i, links_);
+            const auto built = world_.build(i, links_);
             take({&built, 1}, builds_);
-            const auto packed = world.package(i);
+            const auto packed = world_.package(i);
             take({&packed, 1}, builds_);
         }
+    }
+
+    void fill_fleet()
+    {
         std::vector<model::Event> rest;
         for (std::uint64_t i = 0; i < load_["images"]; ++i) {
-            rest.push_back(world.image(i, 1'000'000 + i));
+            rest.push_back(world_.image(i, 1'000'000 + i));
         }
         for (std::uint64_t i = 0; i < load_["vms"]; ++i) {
-            rest.push_back(world.vm(i, 2'000'000 + i));
+            rest.push_back(world_.vm(i, 2'000'000 + i));
+        }
+        for (std::uint64_t i = 0; i < load_["moves"]; ++i) {
+            rest.push_back(world_.move(2'000'000 + load_["vms"] + i));
         }
         fleet_ = rest.size();
         for (std::size_t from = 0; from < rest.size(); from += 1000) {
@@ -460,6 +541,7 @@ private:
         compare(result, asker, "common_to_ten_vms", shared_sources(ten), [&] {
             return naive_->shared_sources("vm-10_");
         });
+        result["kept_mib"] = asker.forget();
     }
 
     /// The times of the store, and of the naive tables, which must find as much.
@@ -492,6 +574,7 @@ private:
     TemporaryFolder folder_;
     std::string path_;
     std::unique_ptr<lineage::Store> store_;
+    World world_;
     std::optional<bench::Naive> naive_;
     std::uint64_t links_ = 0;
     std::size_t fleet_ = 0;

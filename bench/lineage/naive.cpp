@@ -137,6 +137,14 @@ void Naive::take(const model::Event& event)
         take_image(event.body);
     } else if (event.kind == "vm.deployed") {
         take_vm(event.body);
+    } else if (event.kind == "vm.migrated") {
+        db_.cached("UPDATE vm SET host = ?2 WHERE uuid = ?1")
+            .bind(event.body["uuid"].get<std::string>(), event.body["to"].get<std::string>())
+            .run();
+    } else if (event.kind == "vm.retired") {
+        db_.cached("DELETE FROM vm WHERE uuid = ?")
+            .bind(event.body["uuid"].get<std::string>())
+            .run();
     }
 }
 
