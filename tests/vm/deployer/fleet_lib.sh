@@ -11,6 +11,7 @@ work=$(mktemp -d /tmp/sf.XXXX)
 fleet=$work/f
 finish() {
     local status=$?
+    set +e # all of it has to be tried
     [ $status = 0 ] || { echo "--- last output"; tail -40 "$work/out" 2>/dev/null; tail -3 "$fleet"/h*/log/*.out 2>/dev/null; }
     "$lab" down "$fleet" || true
     rm -rf "$work"
