@@ -48,6 +48,7 @@ public:
         const auto tool = add("/usr/bin/gcc", false);
         const auto system = add_system_files();
         std::vector<VersionId> headers;
+        headers.reserve(400);
         for (int i = 0; i < 400; ++i) {
             headers.push_back(add_file(fmt::format("include/header-{}.h", i), "#define X 1\n"));
         }
