@@ -23,7 +23,7 @@ constexpr std::size_t mib = 1 << 20;
 
 fs::path make_tree(const fs::path& folder)
 {
-    const auto tree = folder / "tree";
+    auto tree = folder / "tree";
     fs::create_directories(tree / "etc/deep/er");
     write_file(tree / "etc/os-release", "ID=test\n");
     write_file(tree / "etc/deep/large", support::pattern(300'000));
