@@ -109,7 +109,7 @@ std::set<std::string> keys_of(const char* path, std::string_view text)
 
 std::string mutated(std::string text, std::mt19937& random)
 {
-    static const std::string bytes = std::string("{}[]<>=:;#\"'\\ \n\t/%$,@!\0\xff", 25) + "az09";
+    static const std::string bytes = std::string("{}[]<>=:;#\"'\\ \n\t/%$,@!\0\xff", 24) + "az09";
     for (auto count = 1 + random() % 3; count > 0; --count) {
         const std::size_t at = random() % (text.size() + 1);
         const char byte = bytes[random() % bytes.size()];

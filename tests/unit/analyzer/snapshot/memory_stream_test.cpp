@@ -70,7 +70,7 @@ ByteSource source_of(std::string text)
 {
     return [text = std::move(text), at = std::size_t{0}](char* into, std::size_t size) mutable {
         const auto piece = std::min({size, text.size() - at, std::size_t{777}});
-        std::memcpy(into, text.data() + at, piece);
+        std::copy_n(text.data() + at, piece, into);
         at += piece;
         return piece;
     };
