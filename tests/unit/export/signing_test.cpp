@@ -41,7 +41,8 @@ TEST_CASE("OpenSSL accepts our signatures and keys, and refuses what was changed
 {
     const TemporaryFolder folder("signing");
     const auto key = sodium::SecretKey::generate();
-    const std::string message = "a message\nwith \0 in it";
+    using namespace std::string_literals;
+    const auto message = "a message\nwith \0 in it"s;
     const auto signature = key.sign(message);
     CHECK(openssl_verifies(folder, key.public_key().pem(), message, signature));
     CHECK_FALSE(openssl_verifies(folder, key.public_key().pem(), message + "x", signature));
