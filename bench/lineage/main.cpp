@@ -141,7 +141,7 @@ public:
     /// its time, which ends with the last build.
     model::Event image(std::uint64_t number, std::uint64_t time)
     {
-        const auto roles = std::max<std::uint64_t>(1, load_["images"] / 500);
+        const auto roles = 1 + std::min<std::uint64_t>(load_["images"] / 500, 1'000'000);
         const bool first = number < roles;
         const bool installs = number / roles % 50 == 0;
         const auto& newest = packages_[number * packages_.size() / load_["images"]];
