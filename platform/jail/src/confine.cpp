@@ -105,16 +105,17 @@ void add_rules(const Filter& filter)
         failed |= ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(pipe2), 0);
     }
     // Memory yes, code no.
+    const scmp_arg_cmp no_code{
+        .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
     for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-        failed |= ::seccomp_rule_add(
-            filter.get(), SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        failed |= ::seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 1, &no_code);
     }
     // abort(3) sends itself a signal.
-    failed |= ::seccomp_rule_add(filter.get(),
-                                 SCMP_ACT_ALLOW,
-                                 SCMP_SYS(tgkill),
-                                 1,
-                                 SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
+    const scmp_arg_cmp itself{.arg = 0,
+                              .op = SCMP_CMP_EQ,
+                              .datum_a = static_cast<scmp_datum_t>(::getpid()),
+                              .datum_b = 0};
+    failed |= ::seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &itself);
     require(failed == 0, EINVAL, "make a seccomp filter");
 }
 
