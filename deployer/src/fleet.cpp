@@ -172,7 +172,7 @@ std::unique_ptr<Hypervisor> connect_host(const HostEntry& host, const Cancel& ca
 Fleet::Fleet(const std::vector<HostEntry>& hosts,
              std::chrono::milliseconds patience,
              const Cancel& cancel)
-    : patience_(patience), cancel_(cancel)
+    : cancel_(cancel)
 {
     using Opening = Background<std::shared_ptr<Hypervisor>>;
     std::map<std::string, Opening> openings;

@@ -27,6 +27,14 @@ struct Undo {
     std::size_t old_size = 0;
 };
 
+/// Bytes `from` to `until` of a write are as they were before it.
+void take_back(const Undo& undo, std::size_t from, std::size_t until, std::string& data)
+{
+    for (std::size_t i = from; i < until && undo.offset + i < data.size(); ++i) {
+        data[undo.offset + i] = i < undo.before.size() ? undo.before[i] : '\0';
+    }
+}
+
 } // namespace
 
 struct TornDisk::State {
@@ -244,10 +252,8 @@ void TornDisk::State::lose_power()
             for (std::size_t at = 0; at < undo->length; at += sector) {
                 const bool lost = lose_all || (!keep_all && random() % 2 == 0);
                 whole = whole && lost;
-                for (std::size_t i = at; lost && i < std::min(at + sector, undo->length); ++i) {
-                    if (undo->offset + i < data.size()) {
-                        data[undo->offset + i] = i < undo->before.size() ? undo->before[i] : '\0';
-                    }
+                if (lost) {
+                    take_back(*undo, at, std::min(at + sector, undo->length), data);
                 }
             }
             if (whole && data.size() > undo->old_size) {

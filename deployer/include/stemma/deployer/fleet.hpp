@@ -64,7 +64,6 @@ private:
         bool drained = false;
     };
     std::map<std::string, Slot, std::less<>> slots_;
-    std::chrono::milliseconds patience_;
     const Cancel& cancel_;
 };
 
