@@ -21,6 +21,8 @@ public:
         : pool_(std::move(pool)), name_(std::move(name))
     {
     }
+    PoolLease(const PoolLease&) = delete;
+    PoolLease& operator=(const PoolLease&) = delete;
     ~PoolLease() override
     {
         try {
