@@ -3,6 +3,8 @@
 
 #include "sha256_blocks.hpp"
 
+#include "stemma/core/digest.hpp"
+
 #include <array>
 #include <bit>
 #include <cstddef>
