@@ -183,6 +183,25 @@ bool has_own_root(volume::Volume& disk, const PartitionTable& table)
             }).empty();
 }
 
+namespace {
+
+/// What libguestfs says, with what it was asked for.
+Error unread(const Error& error, const std::string& name, const std::string& what)
+{
+    Error named(error.code(),
+                fmt::format("{}: {} has no reader here, and libguestfs does not read it: {}",
+                            name,
+                            what,
+                            error.message()),
+                error.hint());
+    for (const std::string& frame : error.frames()) {
+        named.add_frame(frame);
+    }
+    return named;
+}
+
+} // namespace
+
 std::unique_ptr<jail::Tree> open_foreign(std::unique_ptr<volume::Volume> disk,
                                          const Foreign& foreign,
                                          const OpenOptions& options)
@@ -197,16 +216,7 @@ std::unique_ptr<jail::Tree> open_foreign(std::unique_ptr<volume::Volume> disk,
         if (error.code() == ErrorCode::interrupted) {
             throw;
         }
-        Error named(error.code(),
-                    fmt::format("{}: {} has no reader here, and libguestfs does not read it: {}",
-                                name,
-                                foreign.what,
-                                error.message()),
-                    error.hint());
-        for (const std::string& frame : error.frames()) {
-            named.add_frame(frame);
-        }
-        throw named;
+        throw unread(error, name, foreign.what);
     }
 }
 
