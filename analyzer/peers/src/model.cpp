@@ -164,6 +164,18 @@ void PeerModel::Impl::learn_volatility()
     }
 }
 
+namespace {
+
+/// VMs are told apart by what somebody set, and not by what a value looks like.
+bool may_divide(const Pool& pool, NodeId id, NodeId types)
+{
+    const Pool::Node& node = pool.node(id);
+    return !node.operational && node.role != NodeRole::kind && node.parent != types &&
+           node.role != NodeRole::shape && pool.node(node.parent).role != NodeRole::shape;
+}
+
+} // namespace
+
 void PeerModel::Impl::learn_contexts()
 {
     sample = mixed_sample(live, max_context_vms);
@@ -174,9 +186,7 @@ void PeerModel::Impl::learn_contexts()
     }
     std::unordered_map<std::string, Candidate> found;
     for (NodeId id = 1; id < pool.nodes(); ++id) {
-        const Pool::Node& node = pool.node(id);
-        if (node.operational || node.role == NodeRole::kind || node.parent == types ||
-            node.role == NodeRole::shape || pool.node(node.parent).role == NodeRole::shape) {
+        if (!may_divide(pool, id, types)) {
             continue;
         }
         auto partition = partition_of(pool, vms, id);
