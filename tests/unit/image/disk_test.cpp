@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t crypt_method = 32; // in the header of a qcow2; four bytes, big endian
+
 std::string folder_content(volume::Filesystem& tree, const std::string& root)
 {
     std::string text;
@@ -405,7 +407,14 @@ TEST_CASE("a vmdk's extents are read where they are whole, refused where they ar
 TEST_CASE("encrypted images are named and refused; external data files stay in their folder")
 {
     const Fixture fixture;
-    const auto locked = (fixture.folder.path() / "locked.qcow2").string();
+    const auto locked = fixture.folder.path() / "locked.qcow2";
+    const auto refuse_locked = [&] {
+        const auto encrypted =
+            support::error_of([&] { disk::open_image_filesystem(locked.string()); });
+        REQUIRE(encrypted.has_value());
+        CHECK(encrypted->code() == ErrorCode::unsupported);
+        CHECK(encrypted->message().find("encrypted") != std::string::npos);
+    };
     support::tool_checked({"qemu-img",
                            "create",
                            "-q",
@@ -414,13 +423,17 @@ TEST_CASE("encrypted images are named and refused; external data files stay in t
                            "--object",
                            "secret,id=s,data=abc",
                            "-o",
-                           "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-                           locked,
+                           "encrypt.format=aes,encrypt.key-secret=s",
+                           locked.string(),
                            "4M"});
-    const auto encrypted = support::error_of([&] { disk::open_image_filesystem(locked); });
-    REQUIRE(encrypted.has_value());
-    CHECK(encrypted->code() == ErrorCode::unsupported);
-    CHECK(encrypted->message().find("encrypted") != std::string::npos);
+    refuse_locked();
+    // LUKS by its number in the header: to make a real one, qemu-img times the processor, which
+    // fails on machines whose clock of a thread is coarse.
+    auto header = read_file(locked);
+    REQUIRE(header.substr(crypt_method, 4) == std::string("\0\0\0\1", 4));
+    header[crypt_method + 3] = 2;
+    write_file(locked, header);
+    refuse_locked();
     const auto apart = fixture.folder.path() / "apart.qcow2";
     const auto data = fixture.folder.path() / "data.raw";
     support::tool_checked({"qemu-img",
