@@ -121,19 +121,6 @@ public:
     [[nodiscard]] std::vector<int> descriptors() const override { return {file_.get()}; }
 
 private:
-    void expect_within(std::uint64_t offset, std::uint64_t length) const
-    {
-        if (length > size() || offset > size() - length) {
-            throw Error(ErrorCode::corrupt,
-                        fmt::format("{}: an access at byte {} of length {} lies beyond its end "
-                                    "({} bytes)",
-                                    name_,
-                                    offset,
-                                    length,
-                                    size()));
-        }
-    }
-
     /// Where data or a hole begins, at `at` or later; the end when there is none. What does not
     /// know holes is data all over.
     [[nodiscard]] std::uint64_t next(std::uint64_t at, int kind) const

@@ -127,18 +127,6 @@ private:
     {
         return std::min((end + block_ - 1) / block_ * block_, size_);
     }
-    void expect_within(std::uint64_t offset, std::uint64_t length) const
-    {
-        if (length > size_ || offset > size_ - length) {
-            throw Error(ErrorCode::corrupt,
-                        fmt::format("{}: an access at byte {} of length {} lies beyond its end "
-                                    "({} bytes)",
-                                    name_,
-                                    offset,
-                                    length,
-                                    size_));
-        }
-    }
     void read_aligned(std::uint64_t offset, std::span<std::byte> into)
     {
         for (std::size_t done = 0; done < into.size(); done += most_request) {

@@ -33,15 +33,7 @@ Mapped::Mapped(std::unique_ptr<Volume> whole, std::vector<Piece> pieces, std::st
 template <typename Act>
 void Mapped::for_each_part(std::uint64_t offset, std::uint64_t length, Act&& act) const
 {
-    if (length > size_ || offset > size_ - length) {
-        throw Error(
-            ErrorCode::corrupt,
-            fmt::format("{}: an access at byte {} of length {} lies beyond its end ({} bytes)",
-                        name_,
-                        offset,
-                        length,
-                        size_));
-    }
+    expect_within(offset, length);
     std::uint64_t start = 0; // of the piece, in this volume
     for (const Piece& piece : pieces_) {
         const std::uint64_t from = std::max(start, offset);

@@ -10,19 +10,6 @@ namespace stemma::volume {
 
 namespace {
 
-void expect_range(const Volume& volume, std::uint64_t offset, std::uint64_t length)
-{
-    if (length > volume.size() || offset > volume.size() - length) {
-        throw Error(
-            ErrorCode::corrupt,
-            fmt::format("{}: an access at byte {} of length {} lies beyond its end ({} bytes)",
-                        volume.name(),
-                        offset,
-                        length,
-                        volume.size()));
-    }
-}
-
 template <typename T>
 T number(std::span<const std::byte> data, std::size_t at, bool big) noexcept
 {
@@ -35,6 +22,19 @@ T number(std::span<const std::byte> data, std::size_t at, bool big) noexcept
 }
 
 } // namespace
+
+void Volume::expect_within(std::uint64_t offset, std::uint64_t length) const
+{
+    if (length > size() || offset > size() - length) {
+        throw Error(
+            ErrorCode::corrupt,
+            fmt::format("{}: an access at byte {} of length {} lies beyond its end ({} bytes)",
+                        name(),
+                        offset,
+                        length,
+                        size()));
+    }
+}
 
 std::vector<Extent> Volume::extents(std::uint64_t offset, std::uint64_t length)
 {
@@ -54,13 +54,13 @@ MemoryVolume::MemoryVolume(std::string_view bytes, std::string name) : name_(std
 
 void MemoryVolume::read(std::uint64_t offset, std::span<std::byte> into)
 {
-    expect_range(*this, offset, into.size());
+    expect_within(offset, into.size());
     std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
 }
 
 void MemoryVolume::write(std::uint64_t offset, std::span<const std::byte> data)
 {
-    expect_range(*this, offset, data.size());
+    expect_within(offset, data.size());
     std::copy(data.begin(), data.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(offset));
 }
 

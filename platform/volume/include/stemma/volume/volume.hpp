@@ -46,6 +46,10 @@ public:
 
     /// The open files that reading needs: what a process that shall do nothing else has to keep.
     [[nodiscard]] virtual std::vector<int> descriptors() const { return {}; }
+
+protected:
+    /// throws  corrupt: the range is not all within the volume
+    void expect_within(std::uint64_t offset, std::uint64_t length) const;
 };
 
 /// Bytes in memory; for tests and small parsers.
