@@ -317,12 +317,13 @@ std::vector<const model::Artifact*> deliverables(const Manifest& manifest, std::
             consumed.insert(step.inputs.begin(), step.inputs.end());
         }
     }
+    const auto digest = Digest::from_hex(name);
     std::vector<const model::Artifact*> chosen;
     for (const auto& artifact : manifest.artifacts) {
         const auto& file = manifest.files[artifact.file];
         if (!name.empty()) {
             if (artifact.name == name || file.path == name || artifact.target == name ||
-                file.sha256.hex() == name) {
+                file.sha256 == digest) {
                 chosen.push_back(&artifact);
             }
             continue;
