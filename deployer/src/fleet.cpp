@@ -254,10 +254,10 @@ std::vector<std::unique_ptr<Lease>> Fleet::lease(const std::string& release) con
     const auto start = [&](const Slot& slot) {
         return Taking([host = slot.hypervisor, release] { return host->lease(release); });
     };
-    const auto finish = [&](Taking& taking, const Slot& slot) {
+    const auto finish = [&](Taking& taking, const Slot& slot, steady_clock::time_point begin) {
         try {
-            auto taken = taking.wait_until(
-                steady_clock::now() + slot.deadline + std::chrono::seconds(1), &cancel_);
+            auto taken =
+                taking.wait_until(begin + slot.deadline + std::chrono::seconds(1), &cancel_);
             if (taken && *taken) {
                 leases.push_back(std::move(*taken));
             }
@@ -274,15 +274,16 @@ std::vector<std::unique_ptr<Lease>> Fleet::lease(const std::string& release) con
         return leases;
     }
     auto gate = start(first->second);
-    finish(gate, first->second);
+    finish(gate, first->second, steady_clock::now());
     std::vector<std::pair<const Slot*, Taking>> others;
     for (auto entry = std::next(first); !refusal && entry != slots_.end(); ++entry) {
         if (entry->second.hypervisor) {
             others.emplace_back(&entry->second, start(entry->second));
         }
     }
+    const auto begin = steady_clock::now();
     for (auto& [slot, taking] : others) {
-        finish(taking, *slot);
+        finish(taking, *slot, begin);
     }
     if (refusal) {
         throw Error(*refusal);

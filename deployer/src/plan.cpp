@@ -162,6 +162,11 @@ void assign_waves(Plan& plan, const Rollout& rollout)
     std::ranges::stable_sort(plan.vms, {}, &PlannedVm::wave);
 }
 
+Json facts_of(const ObservedVm& vm)
+{
+    return {vm.uuid, vm.name, vm.state, vm.release, vm.image, vm.spec};
+}
+
 /// Everything that was looked at, in a form whose equality means "nothing moved".
 std::string digest_of(const World& world)
 {
@@ -169,7 +174,7 @@ std::string digest_of(const World& world)
     for (const auto& host : world.hosts) {
         Json vms = Json::array();
         for (const auto& vm : host.vms) {
-            vms.push_back({vm.uuid, vm.name, vm.state, vm.release, vm.image, vm.spec});
+            vms.push_back(facts_of(vm));
         }
         Json disks = Json::array();
         for (const auto& disk : host.disks) {
@@ -196,7 +201,7 @@ Json share_of(const Plan& plan, const World& world)
         seen.push_back({host.name, host.reachable, host.fenced});
         for (const auto& vm : host.vms) {
             if (vm.release == plan.release || names.contains(vm.name)) {
-                seen.push_back({vm.uuid, vm.name, vm.state, vm.image, vm.spec});
+                seen.push_back(facts_of(vm));
             }
         }
         for (const auto& disk : host.disks) {

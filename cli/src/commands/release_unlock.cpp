@@ -1,5 +1,6 @@
 #include "stemma/cli/command.hpp"
 #include "stemma/cli/render.hpp"
+#include "stemma/core/text.hpp"
 
 #include "deploy_support.hpp"
 #include "release_status.hpp"
@@ -14,7 +15,8 @@ int run_unlock(Context& context, const Args& args)
     const auto name = release_name(words[0]);
     const auto locks =
         lock_release(context, name); // one on this machine is alive: nothing to break
-    const deployer::Fleet fleet(host_entries(context), connect_patience, context.cancel());
+    const auto entries = host_entries(context);
+    const deployer::Fleet fleet(entries, connect_patience, context.cancel());
     Answer answer;
     answer.schema = "stemma.release-unlock/1";
     for (const auto& [host, hypervisor] : fleet.hosts()) {
@@ -22,10 +24,13 @@ int run_unlock(Context& context, const Args& args)
             answer.items.push_back({{"host", host}, {"owner", owner}});
         }
     }
-    for (const auto& entry : host_entries(context)) {
+    for (const auto& entry : entries) {
         if (fleet.find(entry.name) == nullptr) {
             answer.gaps.push_back({"host " + entry.name, "it cannot be reached"});
         }
+    }
+    if (answer.items.empty()) {
+        context.log().info("no deployer holds release {} on a host that answers", printable(name));
     }
     answer.seq = context.store().last_seq();
     return show(context,
