@@ -38,3 +38,9 @@ if(STEMMA_COVERAGE)
     target_compile_options(stemma_flags INTERFACE --coverage)
     target_link_options(stemma_flags INTERFACE --coverage)
 endif()
+
+option(STEMMA_FUZZ "Build libFuzzer programs (needs clang)" OFF)
+if(STEMMA_FUZZ)
+    # Without it libFuzzer sees the branches of its own small target only, and mutates blindly.
+    target_compile_options(stemma_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
