@@ -4,6 +4,7 @@
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
 #include "stemma/core/text.hpp"
+#include "stemma/lineage/store.hpp"
 
 #include "groups.hpp"
 
@@ -32,6 +33,12 @@ int run_init(Context& context, const Args& args)
     if (!fs::exists(settings)) {
         write_file(settings, settings_template());
         context.log().info("wrote {}", settings.string());
+        // These settings name no other store: one that is empty answers, one that is missing is
+        // an error.
+        lineage::Store::open((inner / "lineage.db").string(),
+                             lineage::Store::Mode::write,
+                             context.clock(),
+                             context.log());
     }
     context.log().info("{} {}", made ? "made" : "already there:", inner.string());
     context.log().info("next: stemma build -- make    (or whatever builds your project)");

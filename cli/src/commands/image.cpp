@@ -65,7 +65,10 @@ Command install_row()
     options.insert(
         options.begin(),
         {{.name = "name", .value = "NEW", .help = "the name of the new version"},
-         {.name = "deb", .value = "F", .help = "a Debian package", .repeats = true},
+         {.name = "deb",
+          .value = "F",
+          .help = "a Debian package, as PACKAGE.deb is",
+          .repeats = true},
          {.name = "file",
           .value = "SRC:DST[:MODE]",
           .help = "a file to the place DST, owned by root",
@@ -78,7 +81,7 @@ Command install_row()
     return {
         .name = "image install",
         .summary = "makes a new image version with packages or files in it, offline",
-        .synopsis = "SEL --name NEW [--deb F]… [--file SRC:DST[:MODE]]… [--tar F]… [--dry-run]",
+        .synopsis = "SEL [PACKAGE.deb]… --name NEW [--file SRC:DST[:MODE]]… [--tar F]… [--dry-run]",
         .description =
             "Writes into a fresh overlay on the image, without root, without a mount and without "
             "booting it; checks the file system; then publishes the result under its digest and "
@@ -109,7 +112,7 @@ Command remove_row()
                    {{.name = "name", .value = "NEW", .help = "the name of the new version"},
                     {.name = "package",
                      .value = "NAME",
-                     .help = "a Debian package, with its configuration",
+                     .help = "a Debian package, with its configuration, as PACKAGE is",
                      .repeats = true},
                     {.name = "tar",
                      .value = "NAME",
@@ -124,7 +127,7 @@ Command remove_row()
     return {
         .name = "image remove",
         .summary = "makes a new image version without some packages or files",
-        .synopsis = "SEL --name NEW [--package NAME]… [--tar NAME]… [--file PATH]… [--mode MODE]",
+        .synopsis = "SEL [PACKAGE]… --name NEW [--tar NAME]… [--file PATH]… [--mode MODE]",
         .description =
             "The counterpart of `image install`: the same overlay, check and record. An archive, "
             "and a file that an install put, give way to exactly what was there before, as the "

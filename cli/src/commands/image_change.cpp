@@ -95,12 +95,21 @@ int run_image_import(Context& context, const Args& args)
 
 int run_image_install(Context& context, const Args& args)
 {
-    const auto& words = args.expect_words(1, 1, "SEL");
+    const auto& words = args.expect_words(1, SIZE_MAX, "SEL [PACKAGE.deb]…");
     image::InstallRequest request{.base = {}, .name = needed(args, "name")};
     for (const std::string& file : args.values("file")) {
         request.files.push_back(parse_file(file));
     }
     request.debs = args.values("deb");
+    // What a shell makes of --deb *.deb: the first is the option's, the others are words.
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        if (!words[i].ends_with(".deb")) {
+            throw Error(ErrorCode::usage,
+                        fmt::format("'{}' is no Debian package", printable(words[i])),
+                        "files are given with --file SRC:DST, archives with --tar");
+        }
+        request.debs.push_back(words[i]);
+    }
     request.tars = args.values("tar");
     request.mode = mode_option(args);
     request.dry_run = args.has("dry-run");
@@ -161,9 +170,10 @@ int run_image_delta(Context& context, const Args& args)
 
 int run_image_remove(Context& context, const Args& args)
 {
-    const auto& words = args.expect_words(1, 1, "SEL");
+    const auto& words = args.expect_words(1, SIZE_MAX, "SEL [PACKAGE]…");
     image::RemoveRequest request{.base = {}, .name = needed(args, "name")};
     request.packages = args.values("package");
+    request.packages.insert(request.packages.end(), std::next(words.begin()), words.end());
     request.files = args.values("file");
     request.tars = args.values("tar");
     request.mode = mode_option(args);
@@ -171,7 +181,7 @@ int run_image_remove(Context& context, const Args& args)
     if (request.packages.empty() && request.files.empty() && request.tars.empty()) {
         throw Error(ErrorCode::usage,
                     "nothing to remove",
-                    "give --package NAME, --tar NAME or --file PATH");
+                    "name packages, or give --tar NAME or --file PATH");
     }
     auto world = image_world(context);
     request.base = select_image(context, args, words[0]);

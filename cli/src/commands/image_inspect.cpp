@@ -1,6 +1,8 @@
 #include "stemma/core/text.hpp"
 #include "stemma/image/inspect.hpp"
 
+#include <map>
+
 #include "image.hpp"
 
 namespace stemma::cli {
@@ -59,8 +61,27 @@ Answer answer_of(const image::Inspection& found)
 /// Builders write little; a long note is cut.
 std::string shown_value(const std::string& value)
 {
-    constexpr std::size_t most = 100;
+    constexpr std::size_t most = 120;
     return printable(std::string_view(value).substr(0, most)) + (value.size() > most ? "…" : "");
+}
+
+/// What a builder writes into every program of a package is one line.
+std::string text_of_notes(const std::vector<image::ProgramNote>& notes)
+{
+    std::map<std::string, std::vector<std::string>> programs; // by what the note says
+    for (const auto& note : notes) {
+        auto said = fmt::format("{} {}: {}", printable(note.owner), note.type, note.value);
+        programs[std::move(said)].push_back(printable(note.path));
+    }
+    std::string text;
+    for (const auto& [said, paths] : programs) {
+        text += fmt::format("{:<10} {}{}  {}\n",
+                            "note",
+                            paths.front(),
+                            paths.size() > 1 ? fmt::format(" and {} more", paths.size() - 1) : "",
+                            shown_value(said));
+    }
+    return text;
 }
 
 std::string text_for_people(const image::Inspection& found)
@@ -89,15 +110,7 @@ std::string text_for_people(const image::Inspection& found)
                             file.build.empty() ? "" : " of build " + file.build,
                             file.basis);
     }
-    for (const auto& note : found.notes) {
-        text += fmt::format("{:<10} {}  {} {}: {}\n",
-                            "note",
-                            printable(note.path),
-                            printable(note.owner),
-                            note.type,
-                            shown_value(note.value));
-    }
-    return text;
+    return text + text_of_notes(found.notes);
 }
 
 } // namespace
@@ -109,7 +122,10 @@ int run_image_inspect(Context& context, const Args& args)
     image::Inspection found;
     {
         const auto tree = image::open_selected(selected);
-        found = image::inspect(store_if_any(context), *tree, context.cancel());
+        found = image::inspect(store_if_any(context),
+                               *tree,
+                               selected.recorded ? selected.recorded->digest : std::string(),
+                               context.cancel());
     }
     auto answer = answer_of(found);
     if (const auto name = args.value("record")) {

@@ -2,6 +2,7 @@
 #include "stemma/cli/command.hpp"
 #include "stemma/cli/render.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/file.hpp"
 #include "stemma/core/process.hpp"
 #include "stemma/core/uuid.hpp"
 #include "stemma/disk/disk.hpp"
@@ -61,15 +62,11 @@ void write_qcow2(Context& context, volume::Volume& kept, const fs::path& file)
 template <typename Write>
 void write_export(Context& context, const std::string& file, Write&& write)
 {
-    const fs::path temporary = file + ".part";
-    try {
-        write(temporary);
-        fs::rename(temporary, file);
-    } catch (...) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
-        throw;
-    }
+    const auto target = fs::absolute(file);
+    const TemporaryFolder work("export", target.parent_path());
+    const auto temporary = work.path() / target.filename();
+    write(temporary);
+    fs::rename(temporary, target);
     context.log().info("wrote {}", file);
 }
 

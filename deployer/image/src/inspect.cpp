@@ -30,8 +30,11 @@ struct FileIds {
 
 class Inspector {
 public:
-    Inspector(lineage::Store* store, volume::Filesystem& tree, const Cancel& cancel)
-        : store_(store), tree_(tree), cancel_(cancel)
+    Inspector(lineage::Store* store,
+              volume::Filesystem& tree,
+              const std::string& digest,
+              const Cancel& cancel)
+        : store_(store), tree_(tree), digest_(digest), cancel_(cancel)
     {
     }
 
@@ -164,6 +167,9 @@ private:
             return;
         }
         for (const auto& image : store_->images()) {
+            if (image.digest == digest_) {
+                continue;
+            }
             const auto theirs = names_of(image.packages);
             const auto both =
                 static_cast<double>(std::count_if(mine.begin(), mine.end(), [&](const auto& each) {
@@ -178,15 +184,19 @@ private:
 
     lineage::Store* store_;
     volume::Filesystem& tree_;
+    const std::string& digest_;
     const Cancel& cancel_;
     Inspection found_;
 };
 
 } // namespace
 
-Inspection inspect(lineage::Store* store, volume::Filesystem& tree, const Cancel& cancel)
+Inspection inspect(lineage::Store* store,
+                   volume::Filesystem& tree,
+                   const std::string& digest,
+                   const Cancel& cancel)
 {
-    return Inspector(store, tree, cancel).inspect();
+    return Inspector(store, tree, digest, cancel).inspect();
 }
 
 Change import_inspected(World& world,

@@ -108,13 +108,9 @@ void export_image(World& world,
     const auto node = "json:" + volume::blockdev_json(chain, false, source.open.force_share);
     (void)NewFile(target); // can a file be put there at all?
     const fs::path folder = fs::absolute(target).parent_path();
-    const fs::path beside = folder / ("." + target.filename().string() + ".part");
+    const TemporaryFolder work("export", folder); // two exports at once do not meet
+    const auto beside = work.path() / target.filename();
     Activity activity(world.progress, fmt::format("writing {}", target.string()), 0, "bytes");
-    const auto remove_part = [&](const void* /*unused*/) {
-        std::error_code ignored;
-        fs::remove(beside, ignored);
-    };
-    const std::unique_ptr<const void, decltype(remove_part)> remover(&beside, remove_part);
     Command command{
         .argv = {
             "qemu-img", "convert", "-O", std::string(to_string(format)), node, beside.string()}};

@@ -80,6 +80,17 @@ TEST_CASE("a customization is applied whole, offline, and recorded")
     CHECK(support::is_clean(flat));
 }
 
+TEST_CASE("a host name in an image without /etc/hosts leaves localhost known")
+{
+    Golden golden;
+    golden.apply("bare", "version: 1\nfiles: [{path: /etc/hosts, content: \"\"}]\n");
+    const auto path = golden.folder.path() / "named.yaml";
+    write_file(path, "version: 1\nhostname: shop-8\n");
+    image::customize(golden.world, golden.named("bare"), "named", image::load_customization(path));
+    CHECK(image::open_selected(golden.named("named"))->read_all("/etc/hosts", 100) ==
+          "127.0.0.1\tlocalhost\n127.0.1.1\tshop-8\n");
+}
+
 TEST_CASE("a customization that the image cannot follow is refused by name")
 {
     Golden golden;

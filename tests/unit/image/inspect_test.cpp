@@ -50,7 +50,7 @@ struct Golden : support::ImageWorld {
     }
     image::Inspection inspect()
     {
-        return image::inspect(store.get(), *image::open_selected(file(raw)), cancel);
+        return image::inspect(store.get(), *image::open_selected(file(raw)), {}, cancel);
     }
 };
 
@@ -87,10 +87,14 @@ TEST_CASE("the recorded image with nearly the same packages is named as the like
     const auto tree = image::open_selected(golden.named("later"));
     Golden other;
     image::import_image(other.world, "origin", other.file(golden.raw));
-    const auto found = image::inspect(other.store.get(), *tree, other.cancel);
+    const auto found = image::inspect(other.store.get(), *tree, {}, other.cancel);
     REQUIRE(found.parent.has_value());
     CHECK(found.parent->name == "origin");
     CHECK(found.parent->share == Approx(0.8));
+    const auto origin = other.named("origin");
+    const auto itself = image::inspect(
+        other.store.get(), *image::open_selected(origin), origin.recorded->digest, other.cancel);
+    CHECK_FALSE(itself.parent.has_value());
 }
 
 TEST_CASE("what was found is recorded as inferred, and never over what was told")
@@ -122,7 +126,7 @@ TEST_CASE("an ELF file cut or bent anywhere is read without harm")
         write_file(bent / std::to_string(i), content.substr(0, 64 + i * 13));
     }
     const auto tree = volume::open_folder(bent.string());
-    const auto found = image::inspect(nullptr, *tree, golden.cancel);
+    const auto found = image::inspect(nullptr, *tree, {}, golden.cancel);
     CHECK(found.files == 300);
     CHECK(found.damage.empty());
 }

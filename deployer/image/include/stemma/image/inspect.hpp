@@ -53,8 +53,12 @@ struct Inspection {
 };
 
 /// Reads every file once, and asks the store for its content and its build-id.
-/// store  nullptr: nothing is known
-Inspection inspect(lineage::Store* store, volume::Filesystem& tree, const Cancel& cancel);
+/// store   nullptr: nothing is known
+/// digest  the image's own, when it is recorded: it is not like itself
+Inspection inspect(lineage::Store* store,
+                   volume::Filesystem& tree,
+                   const std::string& digest,
+                   const Cancel& cancel);
 
 /// Imports an image file and records what inspect() found as links that are inferred.
 /// throws  conflict: this content is recorded already, and what is told is not overruled
