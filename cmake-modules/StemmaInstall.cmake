@@ -10,8 +10,8 @@ install(TARGETS stemma_hook EXPORT StemmaHook RUNTIME DESTINATION ${CMAKE_INSTAL
 install(TARGETS stemma_core stemma_model EXPORT StemmaLibraries
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-# The lineage for programs of others; SQLite's and zstd's wrappers come with it.
-install(TARGETS stemma_lineage stemma_sqlite stemma_zstd EXPORT StemmaLineage
+# The lineage for programs of others; SQLite's, zstd's and libpq's wrappers come with it.
+install(TARGETS stemma_lineage stemma_sqlite stemma_zstd stemma_postgres EXPORT StemmaLineage
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT StemmaLineage NAMESPACE Stemma:: DESTINATION ${package_folder})
@@ -21,7 +21,7 @@ export(EXPORT StemmaHook NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaH
 # In the build tree the libraries still name stemma_flags, for linking only.
 export(TARGETS stemma_core stemma_model stemma_flags
     NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaLibraries.cmake)
-export(TARGETS stemma_lineage stemma_sqlite stemma_zstd
+export(TARGETS stemma_lineage stemma_sqlite stemma_zstd stemma_postgres
     NAMESPACE Stemma:: FILE ${build_package_folder}/StemmaLineage.cmake)
 
 set(package_files

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 namespace stemma::cli {
 
@@ -22,6 +23,24 @@ lineage::Store& Context::store(lineage::Store::Mode mode)
         store_mode_ = mode;
     }
     return *store_;
+}
+
+std::optional<lineage::Gap> Context::store_gap() const
+{
+    return store_ ? store_->out_of_reach() : std::nullopt;
+}
+
+std::vector<std::string> Context::own_command() const
+{
+    auto program = std::filesystem::read_symlink("/proc/self/exe").string();
+    if (lineage::shown_store(store_url) == store_url) {
+        return {std::move(program), "--store", store_url};
+    }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread reads the environment meanwhile
+    if (::setenv("STEMMA_STORE", store_url.c_str(), 1) != 0) {
+        throw system_error(errno, "name the store to another process");
+    }
+    return {std::move(program)};
 }
 
 std::filesystem::path Context::make_state_folder(std::string_view name)

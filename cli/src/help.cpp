@@ -219,7 +219,8 @@ std::span<const Option> global_options()
     static constexpr std::array options = {
         Option{"store",
                "URL",
-               "The lineage store: a file, or sqlite:PATH "
+               "The lineage store: a file, sqlite:PATH, or a team's "
+               "postgresql://USER@HOST/DATABASE "
                "(default: STEMMA_STORE, else .stemma/lineage.db in the nearest "
                "parent folder that has a .stemma/, else below $XDG_STATE_HOME)"},
         Option{"config", "FILE", "Settings (default: stemma.yaml beside .stemma/)"},

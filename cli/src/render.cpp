@@ -213,15 +213,27 @@ std::size_t terminal_width()
     return unlimited;
 }
 
-Json whole(const Answer& answer)
+/// Those of the answer, and what the store itself may miss.
+std::vector<lineage::Gap> all_gaps(const Context& context, const Answer& answer)
+{
+    auto gaps = answer.gaps;
+    auto gap = answer.gaps_are_all ? std::nullopt : context.store_gap();
+    const auto is_said = [&](const lineage::Gap& other) { return other.what == gap->what; };
+    if (gap && std::none_of(gaps.begin(), gaps.end(), is_said)) {
+        gaps.push_back(*std::move(gap));
+    }
+    return gaps;
+}
+
+Json whole(const Answer& answer, const std::vector<lineage::Gap>& gaps)
 {
     Json json = answer.extra;
     json["schema"] = answer.schema;
     json["as_of"] = answer.as_of ? Json(format_time(*answer.as_of)) : Json(nullptr);
     json["seq"] = answer.seq ? Json(*answer.seq) : Json(nullptr);
-    json["complete"] = answer.gaps.empty();
+    json["complete"] = gaps.empty();
     json["gaps"] = Json::array();
-    for (const auto& gap : answer.gaps) {
+    for (const auto& gap : gaps) {
         json["gaps"].push_back({{"what", json_text(gap.what)}, {"reason", json_text(gap.reason)}});
     }
     json["items"] = answer.items;
@@ -281,9 +293,10 @@ format_table(const Json& items, const std::vector<Column>& columns, bool colour,
 
 int show(Context& context, const Answer& answer, const std::vector<Column>& columns)
 {
+    const auto gaps = all_gaps(context, answer);
     switch (context.format) {
     case Format::json:
-        context.out(whole(answer).dump(2, ' ', false, Json::error_handler_t::strict) + "\n");
+        context.out(whole(answer, gaps).dump(2, ' ', false, Json::error_handler_t::strict) + "\n");
         break;
     case Format::ndjson:
         for (const auto& item : answer.items) {
@@ -305,10 +318,10 @@ int show(Context& context, const Answer& answer, const std::vector<Column>& colu
         }
         break;
     }
-    for (const auto& gap : answer.gaps) {
+    for (const auto& gap : gaps) {
         context.log().warning("incomplete: {}: {}", printable(gap.what), printable(gap.reason));
     }
-    return answer.gaps.empty() ? 0 : 4;
+    return gaps.empty() ? 0 : 4;
 }
 
 } // namespace stemma::cli

@@ -45,7 +45,7 @@ std::string settings_template()
     return R"(# Settings of Stemma for everything below this folder.
 version: 1
 
-# The lineage store: a file (relative to this one), or sqlite:PATH
+# The lineage store: a file (relative to this one), sqlite:PATH, or postgresql://USER@HOST/DATABASE
 # store: .stemma/lineage.db
 
 # images:

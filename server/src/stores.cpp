@@ -25,13 +25,17 @@ Stores::Lease::~Lease()
 
 Stores::Lease Stores::lease()
 {
+    std::unique_ptr<lineage::Store> idle;
     {
         const std::lock_guard lock(mutex_);
         if (!idle_.empty()) {
-            auto store = std::move(idle_.back());
+            idle = std::move(idle_.back());
             idle_.pop_back();
-            return {*this, std::move(store)};
         }
+    }
+    if (idle) {
+        idle->refresh();
+        return {*this, std::move(idle)};
     }
     return {*this, lineage::Store::open(url_, lineage::Store::Mode::read, clock_, log_)};
 }

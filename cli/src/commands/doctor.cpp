@@ -129,7 +129,7 @@ Finding unreadable(Context& context, const Error& error)
     if (error.code() == ErrorCode::not_found) {
         return {"store",
                 "optional",
-                fmt::format("{}: not made yet", context.store_url),
+                fmt::format("{}: not made yet", lineage::shown_store(context.store_url)),
                 "stemma init; the first build or import makes it"};
     }
     return {"store", "missing", error.one_line(), error.hint()};
@@ -146,12 +146,18 @@ std::vector<Finding> check_store(Context& context)
         findings.push_back({"store",
                             "ok",
                             fmt::format("{}: {} events, {}; in 30 days {} events, {} of content",
-                                        context.store_url,
+                                        lineage::shown_store(context.store_url),
                                         sizes.events.count,
                                         human_size(sizes.file + sizes.log),
                                         sizes.recent.count,
                                         human_size(sizes.recent.bytes)),
                             {}});
+        if (const auto gap = context.store_gap()) {
+            findings.push_back({"store ledger",
+                                "optional",
+                                gap->reason,
+                                "start the server, or see what its address and log say"});
+        }
         if (sizes.free * 4 > sizes.file && sizes.free > (1U << 20U)) {
             findings.push_back(
                 {"store space",
@@ -172,7 +178,7 @@ std::vector<Finding> check_store(Context& context)
                  "optional",
                  fmt::format("{}: some process has been reading the past of the store for long",
                              human_size(sizes.log)),
-                 fmt::format("fuser {} shows which", shell_quote(context.store_url))});
+                 fmt::format("fuser {} shows which", shell_quote(sizes.path))});
         }
     } catch (const Error& error) {
         findings.push_back(unreadable(context, error));

@@ -41,6 +41,10 @@ int run_init(Context& context, const Args& args)
                              context.log());
     }
     context.log().info("{} {}", made ? "made" : "already there:", inner.string());
+    if (context.store_url.find("://") != std::string::npos) {
+        (void)context.store(lineage::Store::Mode::write); // the ledger of a team is made here
+        context.log().info("the ledger in {} is there", lineage::shown_store(context.store_url));
+    }
     context.log().info("next: stemma build -- make    (or whatever builds your project)");
     return 0;
 }
@@ -60,11 +64,15 @@ std::vector<Command> general_commands()
         {.name = "init",
          .summary = "make .stemma/ and a commented stemma.yaml here",
          .synopsis = "[FOLDER]",
-         .description = "Makes the folder .stemma/, which holds the lineage store and the images "
-                        "of everything below FOLDER (default: this one), and a commented "
-                        "stemma.yaml beside it. Changes nothing that is already there.",
+         .description =
+             "Makes the folder .stemma/, which holds the lineage store and the images "
+             "of everything below FOLDER (default: this one), and a commented "
+             "stemma.yaml beside it. Changes nothing that is already there. Where the store is "
+             "a PostgreSQL database, the ledger's tables are made there.",
          .options = {},
-         .examples = {{"stemma init", "Start a lineage in this folder."}},
+         .examples = {{"stemma init", "Start a lineage in this folder."},
+                      {"stemma --store postgresql://db.example/lineage init",
+                       "Start the ledger of a team, in a database that is there."}},
          .exits = {},
          .run = run_init},
         {.name = "doctor",

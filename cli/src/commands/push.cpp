@@ -36,11 +36,15 @@ public:
     {
         if (store_->origin() == context.store().origin()) {
             throw Error(ErrorCode::usage,
-                        fmt::format("{} is this store itself, or a copy of it", printable(url)),
+                        fmt::format("{} is this store itself, or a copy of it",
+                                    printable(lineage::shown_store(url))),
                         "name the store that shall learn of it");
         }
     }
-    [[nodiscard]] std::string name() const override { return "store " + url_; }
+    [[nodiscard]] std::string name() const override
+    {
+        return "store " + lineage::shown_store(url_);
+    }
     void take(const std::vector<model::Event>& events) override { store_->append(events); }
 
 private:
@@ -169,7 +173,8 @@ Command push_row()
             "way is open. Events go in order and in batches; how far the other side has "
             "acknowledged is kept, so the next push goes on from there, and an interrupted one is "
             "simply run again: what is known there already changes nothing.\n\n"
-            "The other side is a store's file, or a command that gets the events on its standard "
+            "The other side is a store's file or address, or a command that gets the events on its "
+            "standard "
             "input, one a line, and ends with status 0 when it has recorded all of them.",
         .options = {{.name = "all",
                      .value = "",
@@ -181,6 +186,8 @@ Command push_row()
                       "To the store of another machine, with ssh's keys and rights."},
                      {"stemma push /mnt/lineage/lineage.db",
                       "To a store that is reached as a file."},
+                     {"stemma push postgresql://db.example/lineage",
+                      "To a team's ledger; so a store that was a file moves there."},
                      {"*/5 * * * * stemma push -- ssh db.example stemma ingest - 2>/dev/null",
                       "In a crontab: within five minutes when the network is there."}},
         .exits = "0 everything is acknowledged; 1 it is not, and the next push goes on from where "

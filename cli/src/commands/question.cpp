@@ -178,6 +178,7 @@ Answer Question::make_answer(std::string_view schema, Json items)
     answer.items = std::move(kept);
     gaps_ = query_->gaps();
     answer.gaps = *gaps_;
+    answer.gaps_are_all = true;
     answer.extra["dirty_builds"] = query_->dirty_builds();
     // Whoever reads the answer may take long (a pager): the store's past is not held meanwhile.
     query_.reset();

@@ -98,9 +98,7 @@ plan(Context& context, const Json& items, const std::vector<std::string>& words)
     for (const auto& item : items) {
         PlannedRun action{item, {}};
         if (is_own_verb(words)) {
-            action.argv = {std::filesystem::read_symlink("/proc/self/exe").string(),
-                           "--store",
-                           context.store_url};
+            action.argv = context.own_command();
         }
         for (const auto& word : words) {
             action.argv.push_back(argument(word, item));
@@ -185,7 +183,7 @@ std::string command_text(const PlannedRun& action)
 {
     auto argv = action.argv;
     argv.front() = std::filesystem::path(argv.front()).filename().string();
-    if (argv.size() > 3 && argv[1] == "--store") {
+    if (argv.size() > 3 && argv[1] == "--store") { // own_command() put it there
         argv.erase(argv.begin() + 1, argv.begin() + 3);
     }
     return shell_join(argv);

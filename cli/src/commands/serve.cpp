@@ -62,7 +62,7 @@ void serve_http(Context& context, const http::Address& address)
                               server.address().text());
     }
     context.log().info("serving {} on http://{}/ (^C ends it)",
-                       printable(context.store_url),
+                       printable(lineage::shown_store(context.store_url)),
                        server.address().text());
     server.run(context.cancel());
 }

@@ -204,8 +204,8 @@ private:
     void start()
     {
         const Fd nowhere = open_file("/dev/null", O_RDWR);
-        const std::vector<std::string> argv = {
-            "/proc/self/exe", "--store", context_.store_url, "snapshot", "schedule", "run"};
+        auto argv = context_.own_command();
+        argv.insert(argv.end(), {"snapshot", "schedule", "run"});
         running_.emplace(argv, Child::Streams{nowhere.get(), nowhere.get(), -1});
     }
 

@@ -8,10 +8,9 @@
 #include "../store/impl.hpp"
 #include "body.hpp"
 #include "merkle.hpp"
+#include "rows.hpp"
 
 namespace stemma::lineage {
-
-using sqlite::Blob;
 
 std::string place_of(const model::Event& event)
 {
@@ -144,68 +143,24 @@ bool is_duplicate(Store::Impl& store,
     return true;
 }
 
-/// body  canonical
-void insert_event(Store::Impl& store, const Placed& placed, std::string body, const Digest& hash)
+void commit(Store::Impl& store,
+            std::uint64_t first,
+            std::uint64_t last,
+            std::span<const Digest> leaves)
 {
-    const auto stored = pack_body(store, placed, std::move(body));
-    store.db
-        .cached("INSERT INTO event(seq, origin, oseq, at, kind, encoding, body, hash) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-        .bind(placed.seq,
-              placed.origin,
-              placed.event.oseq,
-              to_integer(placed.event.at),
-              placed.event.kind,
-              stored.encoding,
-              Blob{stored.bytes},
-              Blob{bytes_of(hash)})
-        .run();
-}
-
-Digest digest_of_blob(std::string_view bytes)
-{
-    Digest digest;
-    if (bytes.size() != digest.bytes.size()) {
-        throw Error(ErrorCode::corrupt, "a hash of the ledger is not 32 bytes long");
+    const auto before = last_commit(store.db);
+    CommitRow row;
+    row.commit.no = before.commit.no + 1;
+    row.commit.first = first;
+    row.commit.last = last;
+    // Recorded time never goes back, whatever the machine's clock does.
+    row.commit.recorded = store.clock.now();
+    if (before.commit.no != 0) {
+        row.commit.recorded = std::max(row.commit.recorded, before.commit.recorded);
     }
-    std::copy(bytes.begin(), bytes.end(), digest.bytes.begin());
-    return digest;
-}
-
-void insert_commit(Store::Impl& store,
-                   std::uint64_t first,
-                   std::uint64_t last,
-                   std::span<const Digest> leaves)
-{
-    Digest before;
-    Commit commit;
-    {
-        auto& row =
-            store.db.cached("SELECT no, chain, recorded FROM commits ORDER BY no DESC LIMIT 1");
-        commit.no = 1;
-        // Recorded time never goes back, whatever the machine's clock does.
-        commit.recorded = store.clock.now();
-        if (row.step()) {
-            commit.no = static_cast<std::uint64_t>(row.integer(0)) + 1;
-            before = digest_of_blob(row.view(1));
-            commit.recorded = std::max(commit.recorded, to_time(row.integer(2)));
-        }
-        row.reset();
-    }
-    commit.first = first;
-    commit.last = last;
-    commit.root = merkle_root(leaves);
-    const Digest chain = chain_hash(before, commit);
-    store.db
-        .cached(
-            "INSERT INTO commits(no, first, last, recorded, root, chain) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(commit.no,
-              first,
-              last,
-              to_integer(commit.recorded),
-              Blob{bytes_of(commit.root)},
-              Blob{bytes_of(chain)})
-        .run();
+    row.commit.root = merkle_root(leaves);
+    row.chain = chain_hash(before.chain, row.commit);
+    insert_commit(store.db, row);
 }
 
 } // namespace
@@ -258,7 +213,7 @@ AppendResult Store::Impl::append(std::span<const model::Event> events)
         ++result.last_seq;
     }
     if (!leaves.empty()) {
-        insert_commit(*this, first, result.last_seq, leaves);
+        commit(*this, first, result.last_seq, leaves);
     }
     return result;
 }

@@ -8,10 +8,9 @@
 #include <set>
 #include <vector>
 
+#include "../shared/store.hpp"
 #include "../store/impl.hpp"
 #include "../store/migrate.hpp"
-#include "../store/schema.hpp"
-#include "body.hpp"
 #include "tombstones.hpp"
 
 namespace stemma::lineage {
@@ -236,18 +235,20 @@ model::EventDraft report(Store::Impl& impl,
                  {"tombstones", tombstone_digest(impl.db, ranges).hex()}}};
 }
 
-/// Takes the bodies away, and the words that only they had.
-void bury(Store::Impl& impl, const std::vector<std::uint64_t>& seqs)
+/// Within a transaction of the ledger.
+void take_away(Store::Impl& impl,
+               const Retention& retention,
+               const std::vector<std::uint64_t>& seqs,
+               const Pruned& pruned)
 {
-    set_pruning(impl.db, true);
-    replace_keyframes(impl, seqs);
-    for (const auto seq : seqs) {
-        impl.db.cached("UPDATE event SET encoding = ?2, body = x'' WHERE seq = ?1")
-            .bind(seq, pruned_encoding)
-            .run();
+    bury(impl, seqs);
+    if (impl.shared) {
+        impl.shared->bury(seqs);
     }
-    forget_words(impl);
-    set_pruning(impl.db, false);
+    derive_all(impl, retention.progress, retention.cancel);
+    const auto said = report(impl, retention, seqs, pruned);
+    const auto seq = impl.record(std::span(&said, 1)).last_seq;
+    note_pruning(impl.db, seq, format_time(retention.before));
 }
 
 } // namespace
@@ -264,19 +265,17 @@ Pruned prune(Store& store, const Retention& retention)
         if (seqs.empty() || !retention.really) {
             return pruned;
         }
-        sqlite::Transaction transaction(impl.db);
-        if (impl.last_seq() != position) {
-            continue; // somebody recorded meanwhile what may need some of it
+        bool done = false;
+        in_transaction(impl, [&] {
+            // Somebody may have recorded meanwhile what needs some of it.
+            done = impl.last_seq() == position;
+            if (done) {
+                take_away(impl, retention, seqs, pruned);
+            }
+        });
+        if (done) {
+            return pruned;
         }
-        bury(impl, seqs);
-        derive_all(impl, retention.progress, retention.cancel);
-        const auto said = report(impl, retention, seqs, pruned);
-        const auto seq = impl.record(std::span(&said, 1)).last_seq;
-        impl.db.prepare("INSERT INTO meta(key, value) VALUES (?, ?)")
-            .bind(fmt::format("{}{:020}", pruned_key, seq), format_time(retention.before))
-            .run();
-        transaction.commit();
-        return pruned;
     }
     throw Error(ErrorCode::conflict,
                 "others record all the time, so that what is needed changes while it is reckoned",

@@ -22,6 +22,7 @@ StoreSizes sizes(Store& store, Time since)
 {
     auto& db = store.impl().db;
     StoreSizes found;
+    found.path = db.path();
     std::error_code ignored;
     found.file = std::filesystem::file_size(db.path(), ignored);
     found.log = db.log_size();

@@ -4,6 +4,7 @@
 #include "stemma/core/text.hpp"
 
 #include "../store/schema.hpp"
+#include "body.hpp"
 
 namespace stemma::lineage {
 
@@ -40,6 +41,41 @@ Range range_from(const Json& json)
 }
 
 } // namespace
+
+std::vector<std::uint64_t> living_in(sqlite::Database& db, const Json& ranges)
+{
+    std::vector<std::uint64_t> seqs;
+    auto rows = db.prepare(
+        "SELECT seq FROM event WHERE seq BETWEEN ? AND ? AND encoding <> ? ORDER BY seq");
+    for (const auto& json : ranges) {
+        const auto range = range_from(json);
+        rows.bind(range.first, range.last, pruned_encoding);
+        while (rows.step()) {
+            seqs.push_back(static_cast<std::uint64_t>(rows.integer(0)));
+        }
+    }
+    return seqs;
+}
+
+void bury(Store::Impl& store, const std::vector<std::uint64_t>& seqs)
+{
+    set_pruning(store.db, true);
+    replace_keyframes(store, seqs);
+    for (const auto seq : seqs) {
+        store.db.cached("UPDATE event SET encoding = ?2, body = x'' WHERE seq = ?1")
+            .bind(seq, pruned_encoding)
+            .run();
+    }
+    forget_words(store);
+    set_pruning(store.db, false);
+}
+
+void note_pruning(sqlite::Database& db, std::uint64_t seq, std::string_view before)
+{
+    db.prepare("INSERT INTO meta(key, value) VALUES (?, ?)")
+        .bind(fmt::format("{}{:020}", pruned_key, seq), before)
+        .run();
+}
 
 Digest tombstone_digest(sqlite::Database& db, const Json& ranges)
 {

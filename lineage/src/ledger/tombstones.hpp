@@ -24,6 +24,16 @@ inline constexpr std::string_view pruned_kind = "ledger.pruned";
 /// [[first, last], …] of sorted positions.
 Json ranges_of(const std::vector<std::uint64_t>& seqs);
 
+/// The positions within ranges_of() of which the content is still there.
+/// throws  corrupt: that is no list of ranges
+std::vector<std::uint64_t> living_in(sqlite::Database& db, const Json& ranges);
+
+/// Takes the bodies away, and the words that only they had. Nothing is derived again.
+void bury(Store::Impl& store, const std::vector<std::uint64_t>& seqs);
+
+/// Keeps where a fact ledger.pruned stands, and the moment before which facts went.
+void note_pruning(sqlite::Database& db, std::uint64_t seq, std::string_view before);
+
 /// Digest of what the rows of these ranges say besides their bodies.
 Digest tombstone_digest(sqlite::Database& db, const Json& ranges);
 

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "../shared/store.hpp"
 #include "../store/ids.hpp"
 #include "../store/impl.hpp"
 #include "../store/migrate.hpp"
 #include "../store/schema.hpp"
 #include "merkle.hpp"
 #include "rederive.hpp"
+#include "rows.hpp"
 #include "tombstones.hpp"
 
 namespace stemma::lineage {
@@ -52,26 +54,6 @@ Checkpoint checkpoint_from_json(const Json& json)
 
 namespace {
 
-constexpr std::string_view commit_columns =
-    "SELECT no, first, last, recorded, root, chain FROM commits ";
-
-struct CommitRow {
-    Commit commit;
-    Digest chain;
-};
-
-CommitRow commit_of(const sqlite::Statement& row)
-{
-    CommitRow found;
-    found.commit.no = static_cast<std::uint64_t>(row.integer(0));
-    found.commit.first = static_cast<std::uint64_t>(row.integer(1));
-    found.commit.last = static_cast<std::uint64_t>(row.integer(2));
-    found.commit.recorded = to_time(row.integer(3));
-    found.commit.root = digest_of(row.view(4));
-    found.chain = digest_of(row.view(5));
-    return found;
-}
-
 Checkpoint checkpoint_at(const CommitRow& row, const std::string& origin)
 {
     return {
@@ -83,13 +65,11 @@ Checkpoint checkpoint_at(const CommitRow& row, const std::string& origin)
 Checkpoint checkpoint_of(Store& store)
 {
     auto& impl = store.impl();
-    auto& row = impl.db.cached(fmt::format("{}ORDER BY no DESC LIMIT 1", commit_columns));
     Checkpoint checkpoint;
     checkpoint.origin = impl.origin;
-    if (row.step()) {
-        checkpoint = checkpoint_at(commit_of(row), impl.origin);
+    if (const auto last = last_commit(impl.db); last.commit.no != 0) {
+        checkpoint = checkpoint_at(last, impl.origin);
     }
-    row.reset();
     return checkpoint;
 }
 
@@ -202,11 +182,7 @@ private:
         try {
             if (store_.is_pruned(seq)) {
                 ++report_.pruned;
-                auto& kept = store_.db.cached("SELECT hash FROM event WHERE seq = ?");
-                kept.bind(seq);
-                const auto hash = kept.step() ? digest_of(kept.view(0)) : Digest();
-                kept.reset();
-                return hash;
+                return hash_at(store_, seq);
             }
             const Digest real = leaf_hash(model::canonical_event(store_.event_at(seq)));
             auto& row = store_.db.cached("SELECT hash FROM event WHERE seq = ?");
@@ -257,6 +233,12 @@ VerifyReport verify(Store& store, const Verification& wanted)
     try {
         Verifier(store.impl(), wanted, report).run();
         report.gaps = origin_gaps(store.impl().db);
+        auto& impl = store.impl();
+        if (auto gap = impl.shared ? impl.shared->gap(impl) : std::nullopt) {
+            report.gaps.push_back(*std::move(gap));
+        } else if (impl.shared && report.findings.empty()) {
+            report.findings = impl.shared->findings(impl, wanted);
+        }
         if (wanted.rebuild && report.findings.empty()) {
             report.findings = rederivation_findings(store, wanted);
         }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "../shared/store.hpp"
 #include "../store/schema.hpp"
 #include "far_walk.hpp"
 #include "query_impl.hpp"
@@ -365,6 +366,13 @@ std::vector<Gap> Query::gaps()
     rows.reset();
     for (const auto& [key, gap] : impl_->graph.gaps()) {
         gaps.push_back(gap);
+    }
+    // An answer about what was known at a position that is here lacks nothing.
+    auto& store = impl_->store;
+    if (store.shared && !(impl_->view.known_at && *impl_->view.known_at <= store.last_seq())) {
+        if (auto gap = store.shared->gap(store)) {
+            gaps.push_back(*std::move(gap));
+        }
     }
     if (impl_->view.as_of || impl_->view.known_at) {
         if (auto gap = pruned_gap(impl_->store, impl_->view)) {

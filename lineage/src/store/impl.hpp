@@ -4,6 +4,7 @@
 #include "stemma/lineage/store.hpp"
 #include "stemma/sqlite/database.hpp"
 
+#include <functional>
 #include <limits>
 
 #include "../write/link.hpp"
@@ -36,7 +37,8 @@ inline constexpr std::int64_t pruned_encoding = 2;
 /// Sorts equal times the same way wherever and whenever events arrive: "origin/000…oseq".
 std::string place_of(const model::Event& event);
 
-struct Recall; // see ../query/recall.hpp
+struct Recall;     // see ../query/recall.hpp
+class SharedStore; // see ../shared/store.hpp
 
 struct Store::Impl {
     Impl(const std::string& path,
@@ -55,6 +57,8 @@ struct Store::Impl {
     std::optional<WriterLink> link;
     /// Why the last append() was refused, when an origin contradicted itself.
     std::optional<std::string> equivocation;
+    /// The ledger on a server that this file is a copy of; null: the file is the ledger.
+    std::shared_ptr<SharedStore> shared;
     /// What questions read and the next ones read again.
     std::shared_ptr<Recall> recall;
 
@@ -76,6 +80,11 @@ struct Store::Impl {
     bool is_pruned(std::uint64_t seq);
     std::optional<std::string> meta(std::string_view key);
 };
+
+/// Runs `work`, which records, in one transaction of the ledger: it is durable when this returns,
+/// or nothing of it was kept. Where the ledger is on a server, `work` may run more than once, each
+/// time after what was recorded meanwhile, and without what it did before.
+void in_transaction(Store::Impl& store, const std::function<void()>& work);
 
 /// Reads one event of `SELECT at, kind, name of origin, oseq, encoding, body`.
 /// throws  corrupt: its bytes are damaged; unsupported: a newer encoding

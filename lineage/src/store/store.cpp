@@ -1,5 +1,8 @@
+#include "../shared/store.hpp"
+
 #include "stemma/core/error.hpp"
 #include "stemma/core/uuid.hpp"
+#include "stemma/postgres/address.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -15,12 +18,6 @@ namespace {
 
 std::string path_of_url(const std::string& url)
 {
-    if (url.starts_with("postgresql://") || url.starts_with("postgres://")) {
-        throw Error(ErrorCode::unsupported,
-                    "a store is a file; PostgreSQL is not supported",
-                    "name a file, or sqlite:PATH; several machines share one through `stemma push` "
-                    "and `stemma serve`");
-    }
     constexpr std::string_view scheme = "sqlite:";
     std::string path = url.starts_with(scheme) ? url.substr(scheme.size()) : url;
     if (path.empty()) {
@@ -66,6 +63,17 @@ std::unique_ptr<Store::Impl> open_for_reading(const std::string& path, const Clo
     throw Error(*first);
 }
 
+std::unique_ptr<Store::Impl> open_for_writing(const std::string& path, const Clock& clock, Log& log)
+{
+    sqlite::Options options;
+    options.create = true;
+    auto impl = std::make_unique<Store::Impl>(path, options, clock, log);
+    check_version(impl->db);
+    impl->db.use_wal();
+    migrate(*impl);
+    return impl;
+}
+
 /// The store's own identity as an origin, made once.
 std::string own_origin(Store::Impl& impl)
 {
@@ -88,36 +96,78 @@ Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Store::~Store() = default;
 
+namespace {
+
+std::unique_ptr<Store::Impl>
+open_local(const std::string& path, Store::Mode mode, const Clock& clock, Log& log)
+{
+    refuse_newer(path); // before anything is said of its pages
+    if (mode == Store::Mode::read) {
+        auto impl = open_for_reading(path, clock, log);
+        if (check_version(impl->db) < schema_version) {
+            throw Error(ErrorCode::unsupported,
+                        fmt::format("{} is of an older version, or empty", path),
+                        "`stemma ledger rebuild` brings it to this one");
+        }
+        impl->origin = impl->meta("origin").value_or("");
+        return impl;
+    }
+    make_folder_of(path);
+    auto impl = open_for_writing(path, clock, log);
+    impl->origin = own_origin(*impl);
+    impl->link.emplace(path);
+    return impl;
+}
+
+/// The copy of a server's ledger is written also when it is only read: it follows.
+std::unique_ptr<Store::Impl>
+open_shared(const std::string& url, Store::Mode mode, const Clock& clock, Log& log)
+{
+    auto shared = std::make_shared<SharedStore>(url, mode, clock, log);
+    shared->make_folder();
+    const auto path = shared->file().string();
+    refuse_newer(path);
+    auto impl = open_for_writing(path, clock, log);
+    // What a sudden end takes from the copy is in the ledger.
+    impl->db.execute("PRAGMA synchronous = NORMAL");
+    impl->shared = std::move(shared);
+    impl->shared->open(*impl);
+    if (mode == Store::Mode::write) {
+        impl->link.emplace(path);
+    }
+    return impl;
+}
+
+} // namespace
+
+std::string shown_store(const std::string& url)
+{
+    return postgres::shown(url);
+}
+
 std::unique_ptr<Store> Store::open(const std::string& url, Mode mode, const Clock& clock, Log& log)
 {
-    const std::string path = path_of_url(url);
+    const bool is_shared = postgres::is_address(url);
+    const std::string name = is_shared ? shown_store(url) : path_of_url(url);
     return doing(
         [&] {
-            refuse_newer(path); // before anything is said of its pages
-            std::unique_ptr<Impl> impl;
-            if (mode == Mode::write) {
-                make_folder_of(path);
-                sqlite::Options options;
-                options.create = true;
-                impl = std::make_unique<Impl>(path, options, clock, log);
-                check_version(impl->db);
-                impl->db.use_wal();
-                migrate(*impl);
-                impl->origin = own_origin(*impl);
-                impl->link.emplace(path);
-            } else {
-                impl = open_for_reading(path, clock, log);
-                if (check_version(impl->db) < schema_version) {
-                    throw Error(ErrorCode::unsupported,
-                                fmt::format("{} is of an older version, or empty", path),
-                                "`stemma ledger rebuild` brings it to this one");
-                }
-                impl->origin = impl->meta("origin").value_or("");
-            }
+            auto impl =
+                is_shared ? open_shared(url, mode, clock, log) : open_local(name, mode, clock, log);
             return std::unique_ptr<Store>(new Store(std::move(impl)));
         },
         "opening the store {}",
-        path);
+        name);
+}
+
+void in_transaction(Store::Impl& store, const std::function<void()>& work)
+{
+    if (store.shared) {
+        store.shared->in_transaction(store, work);
+        return;
+    }
+    sqlite::Transaction transaction(store.db);
+    work();
+    transaction.commit();
 }
 
 namespace {
@@ -158,14 +208,12 @@ AppendResult Store::record(std::span<const model::EventDraft> drafts)
             return *sent.result;
         }
     }
-    sqlite::Transaction transaction(impl_->db);
-    if (sent.unsure) {
-        if (auto known = said_since(*impl_, before, drafts)) {
-            return *known;
-        }
-    }
-    const auto result = impl_->record(drafts);
-    transaction.commit();
+    AppendResult result;
+    in_transaction(*impl_, [&] {
+        const auto known =
+            sent.unsure ? said_since(*impl_, before, drafts) : std::optional<AppendResult>();
+        result = known ? *known : impl_->record(drafts);
+    });
     return result;
 }
 
@@ -176,19 +224,29 @@ AppendResult Store::append(std::span<const model::Event> events)
             return *sent.result;
         }
     }
+    impl_->equivocation.reset();
     try {
-        sqlite::Transaction transaction(impl_->db);
-        const auto result = impl_->append(events);
-        transaction.commit();
+        AppendResult result;
+        in_transaction(*impl_, [&] { result = impl_->append(events); });
         return result;
     } catch (const Error&) {
         if (impl_->equivocation) {
-            sqlite::Transaction transaction(impl_->db);
-            impl_->record_equivocation();
-            transaction.commit();
+            in_transaction(*impl_, [&] { impl_->record_equivocation(); });
         }
         throw;
     }
+}
+
+void Store::refresh()
+{
+    if (impl_->shared) {
+        impl_->shared->refresh(*impl_);
+    }
+}
+
+std::optional<Gap> Store::out_of_reach()
+{
+    return impl_->shared ? impl_->shared->gap(*impl_) : std::nullopt;
 }
 
 const std::string& Store::origin() const

@@ -118,7 +118,7 @@ struct Writer::Impl {
     std::vector<Pending> take_requests();
     AppendResult perform(const std::string& text);
     void commit(std::span<Pending> group);
-    void commit_each(std::span<Pending> group);
+    void commit_each(std::span<Pending> group, const Error& why);
     void answer(std::span<const Pending> group);
 };
 
@@ -192,30 +192,42 @@ AppendResult Writer::Impl::perform(const std::string& text)
 
 void Writer::Impl::commit(std::span<Pending> group)
 {
-    sqlite::Transaction transaction(store->impl().db);
-    for (auto& pending : group) {
-        try {
-            pending.reply = perform(pending.text);
-        } catch (const Error& error) {
-            if (!store->impl().db.in_transaction()) {
-                throw; // the whole group is gone, as on a full disk
+    in_transaction(store->impl(), [&] {
+        for (auto& pending : group) {
+            try {
+                pending.reply = perform(pending.text);
+            } catch (const Error& error) {
+                if (!store->impl().db.in_transaction()) {
+                    throw; // the whole group is gone, as on a full disk
+                }
+                pending.reply = error;
             }
-            pending.reply = error;
         }
-    }
-    transaction.commit();
+    });
     ++counts.groups;
 }
 
 /// A group that cannot be committed together, because one of it does not fit, is committed one by
-/// one: what fits is recorded, and nobody is told of another's failure.
-void Writer::Impl::commit_each(std::span<Pending> group)
+/// one: what fits is recorded, and nobody is told of another's failure. A server that cannot be
+/// reached is not asked again for each.
+void Writer::Impl::commit_each(std::span<Pending> group, const Error& why)
 {
+    std::optional<Error> out_of_reach;
+    if (why.code() == ErrorCode::remote) {
+        out_of_reach = why;
+    }
     for (auto& pending : group) {
+        if (out_of_reach) {
+            pending.reply = *out_of_reach;
+            continue;
+        }
         try {
             commit(std::span(&pending, 1));
         } catch (const Error& error) {
             pending.reply = error;
+            if (error.code() == ErrorCode::remote) {
+                out_of_reach = error;
+            }
         }
     }
 }
@@ -256,7 +268,7 @@ Writer::Counts Writer::run(const Cancel& cancel)
                 impl_->commit(group);
             } catch (const Error& error) {
                 impl_->log.warning("{}", error.one_line());
-                impl_->commit_each(group);
+                impl_->commit_each(group, error);
             }
             impl_->answer(group);
         }

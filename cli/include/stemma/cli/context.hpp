@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stemma::cli {
 
@@ -43,6 +44,12 @@ public:
 
     /// The store, opened at first use; reading commands never create one.
     lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);
+
+    /// Why the store that was opened may not know everything; see lineage::Store::out_of_reach().
+    [[nodiscard]] std::optional<lineage::Gap> store_gap() const;
+    /// How this program is called for the same store. A password that the store's address holds
+    /// goes by the environment, where other users do not see it.
+    [[nodiscard]] std::vector<std::string> own_command() const;
 
     /// The folder of the store's files (images, snapshots, locks), made when missing.
     std::filesystem::path make_state_folder(std::string_view name);

@@ -25,8 +25,10 @@ struct Answer {
     std::optional<Time> as_of;
     std::optional<std::uint64_t> seq;
     std::vector<lineage::Gap> gaps; ///< not empty: the answer is known to be incomplete
-    Json items = Json::array();     ///< objects, every member present
-    Json extra = Json::object();    ///< more members beside "items"
+    /// The gaps are those of a lineage::Query, which knows also what the store itself may miss.
+    bool gaps_are_all = false;
+    Json items = Json::array();  ///< objects, every member present
+    Json extra = Json::object(); ///< more members beside "items"
 };
 
 /// Prints an answer in the format that the user asked for. Tables: aligned, no wider than the

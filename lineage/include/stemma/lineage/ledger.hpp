@@ -97,6 +97,7 @@ struct StoreSizes {
         std::uint64_t count = 0;
         std::uint64_t bytes = 0; ///< bodies, as they are stored
     };
+    std::string path;       ///< of the file; for a ledger on a server, of this machine's copy
     std::uint64_t file = 0; ///< bytes
     std::uint64_t log = 0;  ///< bytes of the write-ahead log
     std::uint64_t free = 0; ///< bytes of free pages: what compact() gives back

@@ -92,9 +92,13 @@ struct Gap {
     std::string reason;
 };
 
-/// The lineage store: the append-only ledger and everything derived from it, in one SQLite file.
-/// Several processes may have it open; every write is one immediate transaction, and waits for
-/// others instead of failing. An object belongs to one thread.
+/// A store's name as it may be shown and kept: without the password that an address may hold.
+std::string shown_store(const std::string& url);
+
+/// The lineage store: the append-only ledger and everything derived from it, in one SQLite file; or
+/// the ledger in a PostgreSQL database that many machines share, and the rest in a file of this
+/// machine that follows it. Several processes may have it open; every write is one transaction, and
+/// waits for others instead of failing. An object belongs to one thread.
 class Store final : public Recorder {
 public:
     enum class Mode {
@@ -102,8 +106,10 @@ public:
         write, ///< creates and migrates
     };
 
-    /// url  a path, "sqlite:PATH", or "postgresql://…" (refused by a build without it)
-    /// throws  unsupported: the store is of a newer version; corrupt; io
+    /// url  a path, "sqlite:PATH", or "postgresql://USER@HOST:PORT/DATABASE?…" as libpq reads it
+    /// throws  unsupported: the store is of a newer version; corrupt; io; remote: the server of a
+    ///         shared ledger cannot be reached. Only read, it is answered from the copy that this
+    ///         machine has, if any: see out_of_reach().
     static std::unique_ptr<Store>
     open(const std::string& url, Mode mode, const Clock& clock, Log& log);
     ~Store() override;
@@ -117,6 +123,13 @@ public:
     /// with other bytes: refused, reported in the ledger, and nothing of this call is kept. throws
     /// conflict: equivocation; io
     AppendResult append(std::span<const model::Event> events);
+
+    /// Learns what others recorded in a ledger on a server since it was opened, or asked this last.
+    /// Nothing to do for a file, which shows what is there at each question.
+    void refresh();
+    /// Why answers may miss what a ledger on a server knows; nullopt when it was reached, and for a
+    /// file.
+    std::optional<Gap> out_of_reach();
 
     /// Identity of this store as an origin; a UUID.
     [[nodiscard]] const std::string& origin() const;
@@ -154,8 +167,8 @@ public:
     std::vector<KnownContent> known_content(std::span<const std::string> sha256s);
     std::vector<KnownContent> known_build_id(std::string_view build_id);
 
-    /// The newest build with this run id (or its beginning, of at least 8 characters), else with this
-    /// project name.
+    /// The newest build with this run id (or its beginning, of at least 8 characters), else with
+    /// this project name.
     std::optional<model::Manifest> find_manifest(std::string_view build);
     /// The newest build of which a step wrote exactly this content.
     std::optional<model::Manifest> manifest_that_made(const Digest& content);
