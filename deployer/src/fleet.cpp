@@ -9,6 +9,7 @@
 #include <iterator>
 #include <utility>
 
+#include "looks.hpp"
 #include "patient_hypervisor.hpp"
 
 namespace stemma::deployer {
@@ -57,25 +58,6 @@ T in_time(const HostEntry& host, const Cancel& cancel, std::function<T()> work)
             "`virsh -c " + virt::safe_uri(host.uri) + " hostname` shows whether it hangs");
     }
     return std::move(*value);
-}
-
-/// What a look gave until then, or why it gave nothing; throws `interrupted` alone.
-ObservedHost
-seen_until(Background<ObservedHost>& look, steady_clock::time_point until, const Cancel& cancel)
-{
-    ObservedHost host;
-    try {
-        if (auto seen = look.wait_until(until, &cancel)) {
-            return std::move(*seen);
-        }
-        host.error = "no answer in time";
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::interrupted) {
-            throw;
-        }
-        host.error = error.one_line();
-    }
-    return host;
 }
 
 } // namespace
@@ -224,9 +206,7 @@ std::vector<ObservedHost> Fleet::observe() const
     std::map<std::string, Background<ObservedHost>> looks;
     for (const auto& [name, slot] : slots_) {
         if (slot.hypervisor) {
-            looks.emplace(name, Background<ObservedHost>([host = slot.hypervisor] {
-                              return host->observe();
-                          }));
+            looks.emplace(name, begin_look(slot.hypervisor));
         }
     }
     // Every look ends by its own deadline; a little more lets it say so itself.
@@ -289,6 +269,41 @@ std::vector<std::unique_ptr<Lease>> Fleet::lease(const std::string& release) con
         throw Error(*refusal);
     }
     return leases;
+}
+
+std::vector<Outcome<std::vector<std::string>>> Fleet::end_leases(const std::string& release) const
+{
+    using Owners = std::vector<std::string>;
+    std::map<std::string, Background<Owners>> endings;
+    for (const auto& [name, slot] : slots_) {
+        if (slot.hypervisor) {
+            endings.emplace(name, Background<Owners>([host = slot.hypervisor, release] {
+                                return host->end_leases(release);
+                            }));
+        }
+    }
+    const auto begin = steady_clock::now();
+    std::vector<Outcome<Owners>> outcomes;
+    for (const auto& [name, slot] : slots_) {
+        Outcome<Owners> outcome{.item = name, .value = {}, .error = {}};
+        try {
+            if (const auto ending = endings.find(name); ending != endings.end()) {
+                outcome.value = ending->second.wait_until(
+                    begin + slot.deadline + std::chrono::seconds(1), &cancel_);
+            }
+            if (!outcome.value) {
+                outcome.error =
+                    Error(ErrorCode::remote, slot.error.empty() ? "no answer in time" : slot.error);
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::interrupted) {
+                throw;
+            }
+            outcome.error = error;
+        }
+        outcomes.push_back(std::move(outcome));
+    }
+    return outcomes;
 }
 
 } // namespace stemma::deployer

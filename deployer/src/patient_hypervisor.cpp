@@ -11,6 +11,34 @@ using namespace std::chrono_literals;
 /// For work that ends in nothing: Background needs a value.
 struct Nothing {};
 
+/// Gives it back in time: a host that hangs by then keeps it, and the next deployer on this machine
+/// finds its owner dead.
+class PatientLease final : public Lease {
+public:
+    PatientLease(std::unique_ptr<Lease> inner, std::chrono::milliseconds deadline)
+        : inner_(std::move(inner)), deadline_(deadline)
+    {
+    }
+    PatientLease(const PatientLease&) = delete;
+    PatientLease& operator=(const PatientLease&) = delete;
+    ~PatientLease() override
+    {
+        try {
+            Background<Nothing> ending([inner = std::move(inner_)]() mutable {
+                inner.reset();
+                return Nothing{};
+            });
+            (void)ending.wait_until(std::chrono::steady_clock::now() + deadline_);
+        } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): there is no thread to be
+                                          // had; then it is given back here, without a deadline
+        }
+    }
+
+private:
+    std::shared_ptr<Lease> inner_;
+    std::chrono::milliseconds deadline_;
+};
+
 class PatientHypervisor final : public Hypervisor {
 public:
     PatientHypervisor(std::shared_ptr<Hypervisor> inner,
@@ -47,8 +75,9 @@ public:
     }
     [[nodiscard]] std::unique_ptr<Lease> lease(const std::string& release) override
     {
-        return within<std::unique_ptr<Lease>>(
+        auto lease = within<std::unique_ptr<Lease>>(
             0ms, [host = inner_, release] { return host->lease(release); });
+        return lease ? std::make_unique<PatientLease>(std::move(lease), deadline_) : nullptr;
     }
     std::vector<std::string> end_leases(const std::string& release) override
     {

@@ -7,6 +7,9 @@
 #include <optional>
 #include <thread>
 
+#include "looks.hpp"
+#include "patient_hypervisor.hpp"
+
 namespace stemma::deployer {
 
 namespace {
@@ -25,11 +28,41 @@ constexpr auto reboot_echo = 5s;
 /// How long the first look waits for connections.
 constexpr auto first_patience = 10s;
 
-using Opening = Background<virt::Connection>;
+/// A connection that is followed.
+struct Followed {
+    std::shared_ptr<virt::Subscription> subscription;
+    std::shared_ptr<Hypervisor> hypervisor;
+};
+using Opening = Background<Followed>;
 
-std::unique_ptr<Opening> open_in_background(const HostEntry& entry)
+std::unique_ptr<Opening> open_in_background(const HostEntry& entry,
+                                            const std::shared_ptr<virt::EventQueue>& queue,
+                                            const Cancel& cancel)
 {
-    return std::make_unique<Opening>([entry] { return open_connection(entry); });
+    return std::make_unique<Opening>([entry, queue, &cancel] { // it outlives every thread
+        auto connection = open_connection(entry);
+        // First the events, then the list: what happens in between is seen twice and not missed.
+        auto subscription = std::make_shared<virt::Subscription>(connection, entry.name, queue);
+        return Followed{
+            .subscription = std::move(subscription),
+            .hypervisor = with_deadlines(
+                hypervisor_over(std::move(connection), entry, cancel), entry.deadline, &cancel)};
+    });
+}
+
+/// Both say good-bye to their host, which may hang: nobody waits for that.
+void leave_behind(std::shared_ptr<virt::Subscription> subscription,
+                  std::shared_ptr<Hypervisor> hypervisor)
+{
+    if (!subscription && !hypervisor) {
+        return;
+    }
+    const Background<bool> leaving(
+        [subscription = std::move(subscription), hypervisor = std::move(hypervisor)]() mutable {
+            subscription.reset();
+            hypervisor.reset();
+            return true;
+        });
 }
 
 } // namespace
@@ -38,9 +71,11 @@ std::unique_ptr<Opening> open_in_background(const HostEntry& entry)
 struct Watcher::Watched {
     HostEntry entry;
     std::unique_ptr<Opening> opening{};
-    std::unique_ptr<Hypervisor> hypervisor{};
-    std::unique_ptr<virt::Subscription> subscription{};
-    std::string said{}; ///< the last host.state that was recorded
+    std::shared_ptr<Hypervisor> hypervisor{};
+    std::shared_ptr<virt::Subscription> subscription{};
+    std::optional<Background<ObservedHost>> looking{};
+    std::string failure{}; ///< why it could not be asked this time
+    std::string said{};    ///< the last host.state that was recorded
 };
 
 Watcher::Watcher(std::vector<HostEntry> hosts, Surroundings surroundings)
@@ -93,26 +128,22 @@ void Watcher::record_host(const Watched& watched, std::string_view state, const 
 bool Watcher::connect(Watched& watched, Deadline deadline)
 {
     if (!watched.opening) {
-        watched.opening = open_in_background(watched.entry);
+        watched.opening = open_in_background(watched.entry, queue_, surroundings_.cancel);
     }
     auto opened = watched.opening->wait_until(deadline, &surroundings_.cancel);
     if (!opened) {
         return false;
     }
     watched.opening.reset();
-    auto connection = *std::move(opened);
-    // First the events, then the list: what happens in between is seen twice and not missed.
-    watched.subscription =
-        std::make_unique<virt::Subscription>(connection, watched.entry.name, queue_);
-    watched.hypervisor =
-        hypervisor_over(std::move(connection), watched.entry, surroundings_.cancel);
+    watched.subscription = std::move(opened->subscription);
+    watched.hypervisor = std::move(opened->hypervisor);
     return true;
 }
 
 ObservedHost Watcher::lose(Watched& watched, const std::string& why)
 {
-    watched.subscription.reset();
-    watched.hypervisor.reset();
+    leave_behind(std::exchange(watched.subscription, nullptr),
+                 std::exchange(watched.hypervisor, nullptr));
     ObservedHost gone;
     gone.name = watched.entry.name;
     gone.error = why;
@@ -123,26 +154,44 @@ ObservedHost Watcher::lose(Watched& watched, const std::string& why)
     return gone;
 }
 
-ObservedHost Watcher::look(Watched& watched, Deadline deadline)
+/// Begins a look at a host that is connected by then, and waits for none.
+void Watcher::begin(Watched& watched, Deadline deadline)
 {
+    watched.looking.reset();
+    watched.failure.clear();
     try {
         if (!watched.hypervisor && !connect(watched, deadline)) {
-            return lose(watched, "no answer yet");
+            watched.failure = "no answer yet";
+            return;
         }
-        auto host = watched.hypervisor->observe();
-        if (watched.said != "up") {
-            watched.said = "up";
-            record_host(watched, "up", "answers");
-        }
-        finish_condemned(watched, host);
-        return host;
+        watched.looking = begin_look(watched.hypervisor);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::interrupted) {
             throw;
         }
         watched.opening.reset(); // what failed is tried again
-        return lose(watched, error.one_line());
+        watched.failure = error.one_line();
     }
+}
+
+ObservedHost Watcher::end(Watched& watched, Deadline begun)
+{
+    if (!watched.looking) {
+        return lose(watched, watched.failure);
+    }
+    // It ends by its own deadline; a little more lets it say so itself.
+    auto host =
+        seen_until(*watched.looking, begun + watched.entry.deadline + 1s, surroundings_.cancel);
+    watched.looking.reset();
+    if (!host.reachable) {
+        return lose(watched, host.error);
+    }
+    if (watched.said != "up") {
+        watched.said = "up";
+        record_host(watched, "up", "answers");
+    }
+    finish_condemned(watched, host);
+    return host;
 }
 
 /// Removes VMs that were given up while their host could not be reached.
@@ -174,10 +223,15 @@ void Watcher::finish_condemned(Watched& watched, const ObservedHost& host)
 
 void Watcher::look_at_all(Deadline deadline)
 {
+    // All are asked before any is waited for.
+    for (auto& watched : hosts_) {
+        begin(*watched, deadline);
+    }
+    const auto begun = steady_clock::now();
     std::vector<ObservedHost> seen;
     for (auto& watched : hosts_) {
         surroundings_.cancel.check();
-        seen.push_back(look(*watched, deadline));
+        seen.push_back(end(*watched, begun));
     }
     record(reconcile(seen, surroundings_.recorded(), surroundings_.clock.now()));
     if (surroundings_.looked) {
@@ -188,7 +242,7 @@ void Watcher::look_at_all(Deadline deadline)
 void Watcher::look_once()
 {
     for (auto& watched : hosts_) {
-        watched->opening = open_in_background(watched->entry);
+        watched->opening = open_in_background(watched->entry, queue_, surroundings_.cancel);
     }
     look_at_all(steady_clock::now() + first_patience);
 }

@@ -15,18 +15,16 @@ int run_unlock(Context& context, const Args& args)
     const auto name = release_name(words[0]);
     const auto locks =
         lock_release(context, name); // one on this machine is alive: nothing to break
-    const auto entries = host_entries(context);
-    const deployer::Fleet fleet(entries, connect_patience, context.cancel());
+    const deployer::Fleet fleet(host_entries(context), connect_patience, context.cancel());
     Answer answer;
     answer.schema = "stemma.release-unlock/1";
-    for (const auto& [host, hypervisor] : fleet.hosts()) {
-        for (const auto& owner : hypervisor->end_leases(name)) {
-            answer.items.push_back({{"host", host}, {"owner", owner}});
+    for (const auto& [host, owners, error] : fleet.end_leases(name)) {
+        if (error) {
+            answer.gaps.push_back({.what = "host " + host, .reason = error->one_line()});
+            continue;
         }
-    }
-    for (const auto& entry : entries) {
-        if (fleet.find(entry.name) == nullptr) {
-            answer.gaps.push_back({"host " + entry.name, "it cannot be reached"});
+        for (const auto& owner : *owners) {
+            answer.items.push_back({{"host", host}, {"owner", owner}});
         }
     }
     if (answer.items.empty()) {

@@ -1,12 +1,58 @@
 #include "stemma/deployer/lease.hpp"
+#include "stemma/support/fake_hypervisor.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+
+#include "patient_hypervisor.hpp"
+
 using namespace stemma;
 using namespace stemma::deployer;
+
+namespace {
+
+/// A host's answer that does not come before a test lets it.
+struct Gate {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool open = false;
+    bool passed = false;
+
+    void pass()
+    {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return open; });
+        passed = true;
+        changed.notify_all();
+    }
+    void let_pass()
+    {
+        std::unique_lock lock(mutex);
+        open = true;
+        changed.notify_all();
+        changed.wait(lock, [&] { return passed; });
+    }
+};
+
+class GatedLease final : public Lease {
+public:
+    explicit GatedLease(std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {}
+    GatedLease(const GatedLease&) = delete;
+    GatedLease& operator=(const GatedLease&) = delete;
+    ~GatedLease() override { gate_->pass(); }
+
+private:
+    std::shared_ptr<Gate> gate_;
+};
+
+} // namespace
 
 TEST_CASE("the owner of a lease comes back from the name of its file")
 {
@@ -54,4 +100,17 @@ TEST_CASE("a process is dead only where that can be known")
     copied.host += "x";
     copied.boot = "00000000";
     CHECK(liveness_of(copied) == Liveness::unknown);
+}
+
+TEST_CASE("a host that hangs does not hold a deployer that gives its lease back")
+{
+    const auto gate = std::make_shared<Gate>();
+    auto inner = std::make_shared<support::FakeHypervisor>("rack1");
+    inner->on_lease = [&] { return std::make_unique<GatedLease>(gate); };
+    const auto host = with_deadlines(inner, std::chrono::milliseconds(500), nullptr);
+    auto lease = host->lease("web");
+    REQUIRE(lease);
+    lease.reset(); // without a deadline this would never return
+    CHECK_FALSE(gate->passed);
+    gate->let_pass();
 }

@@ -55,6 +55,10 @@ public:
     /// Every host's lease that there is to take; hosts that do not answer are left out.
     /// throws  conflict: as Hypervisor::lease(); then none is kept
     [[nodiscard]] std::vector<std::unique_ptr<Lease>> lease(const std::string& release) const;
+    /// Takes the leases of a release away from whoever has them, on all hosts at once.
+    /// returns  by host, in order of name: the owners in words, or why it did not answer
+    [[nodiscard]] std::vector<Outcome<std::vector<std::string>>>
+    end_leases(const std::string& release) const;
 
 private:
     struct Slot {

@@ -82,7 +82,8 @@ private:
     struct Watched;
     using Deadline = std::chrono::steady_clock::time_point;
     bool connect(Watched& watched, Deadline deadline);
-    ObservedHost look(Watched& watched, Deadline deadline);
+    void begin(Watched& watched, Deadline deadline);
+    ObservedHost end(Watched& watched, Deadline begun);
     ObservedHost lose(Watched& watched, const std::string& why);
     void look_at_all(Deadline deadline);
     void finish_condemned(Watched& watched, const ObservedHost& host);

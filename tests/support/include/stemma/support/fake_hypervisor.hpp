@@ -173,6 +173,10 @@ public:
         change("resume " + name_of(uuid));
         vms_.at(uuid).state = "running";
     }
+    [[nodiscard]] std::unique_ptr<deployer::Lease> lease(const std::string& /*release*/) override
+    {
+        return on_lease ? on_lease() : nullptr;
+    }
     [[nodiscard]] std::string storage_id() override { return storage; }
     [[nodiscard]] bool is_migrating(const std::string& uuid) override
     {
@@ -200,6 +204,8 @@ public:
         }
     }
 
+    /// The word that a deployer works here; none by itself.
+    std::function<std::unique_ptr<deployer::Lease>()> on_lease;
     /// What a migration does to the two hosts, for tests that say; may throw.
     std::function<void(const deployer::VmSpec& spec)> on_migrate;
     std::set<std::string> migrating; ///< uuids of which memory moves
