@@ -232,13 +232,17 @@ Migrator::migrate(const VmSpec& spec, Hypervisor& from, Hypervisor& to, Options 
     }
     record_step(way, "begin", "from " + from.host() + " to " + to.host());
     std::string error;
+    bool asked = false; // from then on only a look tells where it is
     try {
         const auto incoming = to.prepare_incoming(spec, way.shared);
+        asked = true;
         from.migrate(spec, incoming, options.peer_to_peer);
     } catch (const Error& failure) {
         error = failure.one_line();
-        if (failure.code() == ErrorCode::corrupt || failure.code() == ErrorCode::conflict ||
-            failure.code() == ErrorCode::interrupted) {
+        const bool refused = failure.code() == ErrorCode::corrupt ||
+                             failure.code() == ErrorCode::conflict ||
+                             failure.code() == ErrorCode::interrupted;
+        if (refused && !asked) {
             record_step(way, "failed", error);
             throw;
         }

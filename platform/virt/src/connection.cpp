@@ -169,7 +169,9 @@ std::optional<Domain> Connection::find_by_uuid(const std::string& uuid) const
 {
     auto* found = virDomainLookupByUUIDString(raw(), uuid.c_str());
     if (found == nullptr) {
-        if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN) {
+        const auto code = virGetLastErrorCode();
+        if (code == VIR_ERR_NO_DOMAIN ||
+            code == VIR_ERR_INVALID_ARG) { // the latter: no UUID at all
             return std::nullopt;
         }
         throw last_error("look for domain " + uuid);

@@ -269,6 +269,20 @@ TEST_CASE("a VM that stayed is recorded there, and the target is left clean")
     CHECK(pair.a.disks().size() == 1);
 }
 
+TEST_CASE("what the source refuses leaves nothing on the target either")
+{
+    Pair pair;
+    pair.a.on_migrate = [](const VmSpec&) {
+        throw Error(ErrorCode::conflict, "it has a snapshot");
+    };
+    const auto result = pair.move();
+    CHECK_FALSE(result.moved);
+    CHECK(result.error == "it has a snapshot");
+    CHECK(pair.runners() == "a");
+    CHECK(pair.b.disks().empty());
+    CHECK_FALSE(Migrator::unfinished(pair.notes.events, pair.spec.uuid));
+}
+
 TEST_CASE("an error after the switch is still a move")
 {
     Pair pair;

@@ -129,6 +129,7 @@ public:
 
     /// All domains, running or not, in order of name.
     [[nodiscard]] std::vector<Domain> domains() const;
+    /// nullopt also for a text that is no UUID.
     [[nodiscard]] std::optional<Domain> find_by_uuid(const std::string& uuid) const;
     [[nodiscard]] std::optional<Domain> find_by_name(const std::string& name) const;
     /// Makes or replaces a persistent domain; checks the XML against libvirt's schema.
