@@ -48,6 +48,23 @@ Json result_of(const guest::Frame& frame)
     return result;
 }
 
+/// Of no request.
+constexpr std::uint32_t probe_number = 0;
+
+/// The answer of a helper that has another epoch, or none yet.
+bool is_refused_probe(const guest::Frame& frame)
+{
+    if (frame.type != guest::FrameType::end || frame.request != probe_number) {
+        return false;
+    }
+    try {
+        (void)result_of(frame);
+        return false;
+    } catch (const Error& error) {
+        return error.code() == ErrorCode::conflict;
+    }
+}
+
 } // namespace
 
 GuestClient::GuestClient(std::unique_ptr<ByteChannel> channel,
@@ -82,10 +99,24 @@ std::optional<guest::Frame> GuestClient::try_frame(Deadline deadline)
     }
 }
 
-guest::Frame GuestClient::next_frame(Deadline deadline, std::string_view what)
+/// A helper that works drops what is not of its request; one that was started anew refuses it.
+guest::Frame GuestClient::next_frame(Deadline deadline, const Request& request)
 {
-    if (auto frame = try_frame(deadline)) {
-        return std::move(*frame);
+    const auto what = request.body.value("op", std::string());
+    while (steady_clock::now() < deadline) {
+        if (auto frame = try_frame(std::min(deadline, steady_clock::now() + request.silence))) {
+            if (is_refused_probe(*frame)) {
+                throw Error(ErrorCode::remote,
+                            fmt::format("the VM's helper was started anew and knows nothing of "
+                                        "this any more ({}): did the guest reboot?",
+                                        what));
+            }
+            return std::move(*frame);
+        }
+        if (steady_clock::now() < deadline) {
+            send(guest::json_frame(
+                guest::FrameType::request, epoch_, probe_number, {{"op", "still there"}}));
+        }
     }
     throw Error(ErrorCode::remote,
                 fmt::format("the VM's helper did not answer in time ({})", what));
@@ -151,11 +182,10 @@ Json GuestClient::request(const Request& request)
     content_.clear();
     content_ended_ = !request.content;
     const auto deadline = steady_clock::now() + request.patience;
-    const auto what = request.body.value("op", std::string());
     send(guest::json_frame(guest::FrameType::request, epoch_, number_, request.body));
     while (true) {
         push_content(request);
-        const auto frame = next_frame(deadline, what);
+        const auto frame = next_frame(deadline, request);
         if (frame.request != number_) {
             continue; // the end of an earlier request that was given up
         }

@@ -203,6 +203,43 @@ TEST_CASE("a helper that never answers costs the caller's patience and no more")
     CHECK(error->code() == ErrorCode::remote);
 }
 
+TEST_CASE("a helper that was started anew is no reason to wait for what it does not know of")
+{
+    auto ends = make_ends();
+    std::thread guest([fd = ends.guest.release()] {
+        guest::Port port(Fd(fd), true);
+        const auto hello = port.receive(30s);
+        port.send(guest::json_frame(
+            guest::FrameType::welcome, hello.value().epoch, 0, {{"protocol", 1}}));
+        (void)port.receive(30s); // the request, when the guest reboots
+        guest::serve(port);
+    });
+    {
+        GuestClient client(virt::channel_over(std::move(ends.host)), 5, nullptr);
+        (void)client.hello(30s);
+        const auto error = error_of([&] {
+            (void)client.request({.body = {{"op", "exec"}}, .patience = 1h, .silence = 50ms});
+        });
+        REQUIRE(error);
+        CHECK(error->code() == ErrorCode::remote);
+        CHECK(error->message().find("did the guest reboot?") != std::string::npos);
+    }
+    guest.join();
+}
+
+TEST_CASE("a helper that works long is asked whether it still does, and is believed")
+{
+    Helper helper;
+    auto client = greet(helper);
+    const auto answer = client.request(
+        {.body = {{"op", "exec"}, {"argv", {"/bin/sleep", "0.4"}}, {"timeout_ms", 0}},
+         .patience = 30s,
+         .silence = 50ms});
+    CHECK(answer.at("exit") == 0);
+    // What the helper says of the questions afterwards is of no later request.
+    CHECK(client.request({.body = sha256_request("/bin/sh"), .patience = 10s}).contains("sha256"));
+}
+
 TEST_CASE("a guest that sends nonsense is refused or ignored, never believed")
 {
     const auto hello =

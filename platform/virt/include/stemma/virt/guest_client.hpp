@@ -66,13 +66,16 @@ public:
         std::function<std::string()> content = nullptr;
         /// Gets the guest's content by stream number; may be null.
         std::function<void(char stream, std::string_view bytes)> sink = nullptr;
+        /// After so long without a word the helper is asked whether it still knows of the request.
+        std::chrono::milliseconds silence{5000};
     };
-    /// throws  what the helper reports, with its code; remote: no answer in time; corrupt: nonsense
+    /// throws  what the helper reports, with its code; remote: no answer in time, or the helper was
+    ///         started anew (its guest rebooted) and will never answer; corrupt: nonsense
     Json request(const Request& request);
 
 private:
     using Deadline = std::chrono::steady_clock::time_point;
-    guest::Frame next_frame(Deadline deadline, std::string_view what);
+    guest::Frame next_frame(Deadline deadline, const Request& request);
     std::optional<guest::Frame> try_frame(Deadline deadline);
     void send(const guest::Frame& frame);
     void push_content(const Request& request);
