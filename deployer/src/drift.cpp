@@ -52,7 +52,7 @@ void compare(const VmSpec& spec, const ObservedVm& vm, std::vector<Drift>& drift
     if (vm.name != spec.name) {
         differs("renamed", spec.name, vm.name);
     }
-    if (vm.state != "running") {
+    if (vm.state != "running" && vm.reason != virt::starting_reason) {
         differs("stopped", "running", vm.state + ": " + vm.reason);
     }
     if (vm.image != spec.image.digest) {

@@ -42,6 +42,12 @@ move_event(const std::string& uuid, const World::Recorded& vm, const std::string
             .body = {{"uuid", uuid}, {"name", vm.name}, {"from", vm.host}, {"to", to}}};
 }
 
+/// A moment between two states, of which an event or the next look tells.
+bool is_starting(const ObservedVm& vm)
+{
+    return vm.state == to_string(virt::DomainState::paused) && vm.reason == virt::starting_reason;
+}
+
 struct Seen {
     const ObservedHost* host = nullptr;
     const ObservedVm* vm = nullptr;
@@ -107,7 +113,7 @@ void reconcile_one(const std::string& uuid,
         return;
     }
     if (found.at_home != nullptr) {
-        if (found.at_home->state != vm.state) {
+        if (found.at_home->state != vm.state && !is_starting(*found.at_home)) {
             drafts.push_back(state_event(uuid, vm, vm.host, *found.at_home, now));
         }
     } else if (vm.state != to_string(virt::DomainState::unknown)) {
@@ -144,6 +150,9 @@ facts_of(const virt::HostEvent& event, const RecordedVms& recorded, Time now)
     }
     const auto& vm = found->second;
     const auto& status = *event.status;
+    if (status.reason == virt::resumed_reason && vm.state != to_string(virt::DomainState::paused)) {
+        return {}; // what resumed it is told by the next event
+    }
     std::vector<model::EventDraft> drafts;
     const bool runs = status.state == virt::DomainState::running;
     if (vm.host != event.source) {

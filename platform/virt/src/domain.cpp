@@ -75,7 +75,7 @@ std::string_view paused_reason(int reason) noexcept
     case VIR_DOMAIN_PAUSED_CRASHED:
         return "panicked";
     case VIR_DOMAIN_PAUSED_STARTING_UP:
-        return "starting";
+        return starting_reason;
     case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED:
         return "migration failed half-way";
     default:

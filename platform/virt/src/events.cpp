@@ -42,7 +42,7 @@ std::string_view resume_reason(int detail) noexcept
     case VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT:
         return reverted_reason;
     default:
-        return "resumed";
+        return resumed_reason;
     }
 }
 

@@ -138,6 +138,20 @@ TEST_CASE("only a state that the lineage does not have yet is recorded, with its
     CHECK(reconcile({host}, {}, now).empty());
 }
 
+TEST_CASE("a VM that is being started is neither paused nor drift")
+{
+    const auto spec = spec_named("web-1");
+    auto host = host_named("local");
+    host.vms = {as_applied(spec)};
+    host.vms[0].state = "paused";
+    host.vms[0].reason = virt::starting_reason;
+    CHECK(reconcile({host}, recorded_as(spec, "stopped"), now).empty());
+    CHECK(kinds(find_drift({host}, {spec}, false)).find("stopped") == std::string::npos);
+    host.vms[0].reason = "paused";
+    CHECK(reconcile({host}, recorded_as(spec, "stopped"), now).size() == 1);
+    CHECK(kinds(find_drift({host}, {spec}, false)).find("stopped") != std::string::npos);
+}
+
 TEST_CASE("the VMs of a host that is lost become unknown, others' do not")
 {
     const auto spec = spec_named("web-1");
@@ -241,6 +255,10 @@ TEST_CASE("an event is a fact when it says something new, with the reason that o
                                    recorded_as(spec, "running"),
                                    now);
     CHECK(reverted.size() == 1);
+    // libvirt tells of every start: resumed, then booted.
+    const auto resumed = event_of(spec, DomainState::running, virt::resumed_reason);
+    CHECK(facts_of(resumed, recorded_as(spec, "stopped"), now).empty());
+    CHECK(facts_of(resumed, recorded_as(spec, "paused"), now).size() == 1);
 }
 
 TEST_CASE("a VM that starts on another host has migrated; one that stops there is an old copy")

@@ -40,6 +40,10 @@ struct DomainStatus {
 /// Reasons that decide something.
 inline constexpr std::string_view reverted_reason = "reverted to a snapshot";
 inline constexpr std::string_view migrated_away_reason = "migrated away";
+/// Of a paused domain whose processors did not run yet, for a moment.
+inline constexpr std::string_view starting_reason = "starting";
+/// Of an event: every start resumes first, and is told afterwards.
+inline constexpr std::string_view resumed_reason = "resumed";
 
 /// One domain of a connection. Owns its handle; keeps the connection alive.
 class Domain {
