@@ -174,7 +174,14 @@ void Session::opened(pid_t thread, std::string_view path, const struct stat& inf
 
 void Session::move_file(Process& process, const Located& from, const Located& to, bool keeps_source)
 {
-    if (!from.regular || to.path.empty()) {
+    if (to.path.empty()) {
+        return;
+    }
+    if (from.path.empty()) { // out of a cache: where it comes from is no content of the build
+        will_write(process, to, O_TRUNC);
+        return;
+    }
+    if (!from.regular) {
         return;
     }
     auto& owner = owner_of(process);

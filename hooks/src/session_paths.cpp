@@ -15,12 +15,28 @@ namespace stemma::hooks {
 
 namespace {
 
-/// Not content: the kernel's own files, devices, and git's and our own book-keeping.
+/// What rustc keeps of one compilation for the next, under another name each time:
+/// "incremental/<crate>-<hash>/s-<time>-<random>/". It reads all sources again nevertheless.
+bool is_incremental_cache(std::string_view path) noexcept
+{
+    constexpr std::string_view top = "/incremental/";
+    const auto found = path.find(top);
+    if (found == std::string_view::npos) {
+        return false;
+    }
+    const auto crate = path.substr(found + top.size());
+    const auto slash = crate.find('/');
+    return slash != std::string_view::npos && crate.substr(slash).starts_with("/s-");
+}
+
+/// Not content: the kernel's own files, devices, and git's and our own book-keeping. Objects that a
+/// clone borrows lie outside of any ".git".
 bool is_bookkeeping(std::string_view path) noexcept
 {
     return path.starts_with("/proc/") || path.starts_with("/sys/") || path.starts_with("/dev/") ||
            path.find("/.git/") != std::string_view::npos ||
-           path.find("/.stemma/") != std::string_view::npos;
+           path.find("/objects/pack/pack-") != std::string_view::npos ||
+           path.find("/.stemma/") != std::string_view::npos || is_incremental_cache(path);
 }
 
 /// Where ccache keeps what it compiled: the copy that it hands out is what counts.

@@ -234,6 +234,17 @@ class Repeating(BuildCase):
         for manifest in (cold, warm):
             self.assertTrue({"a.c", "a.h"} <= set(manifest.inputs("a.o")), manifest.inputs("a.o"))
 
+    @needs("ccache")
+    def test_objects_that_ccache_links_from_its_cache(self):
+        self.environment.update(CCACHE_DIR=os.path.join(self.folder, "ccache"), CCACHE_HARDLINK="1", CCACHE_NODIRECT="1")
+        self.write("a.c", '#include "a.h"\nint a = A;\n')
+        self.write("a.h", "#define A 1\n")
+        self.build("ccache gcc -c a.c -o a.o")
+        os.unlink(self.at("a.o"))
+        warm = self.build("ccache gcc -c a.c -o a.o")
+        self.assertEqual(os.stat(self.at("a.o")).st_nlink, 2, "ccache was to link it")
+        self.assertTrue({"a.c", "a.h"} <= set(warm.inputs("a.o")), warm.inputs("a.o"))
+
     def test_objects_that_were_not_rebuilt_come_from_the_build_that_made_them(self):
         self.write("a.c", "int main(void){extern int b; return b;}\n")
         self.write("b.c", "int b;\n")

@@ -2,9 +2,12 @@
 import json
 import os
 import re
+import shutil
+import sys
+import time
 import unittest
 
-from support import BUILD_TREE, STEMMA, BuildCase, needs, sha256
+from support import BUILD_TREE, STEMMA, BuildCase, Manifest, needs, sha256
 
 nightly = unittest.skipUnless(os.environ.get("STEMMA_NIGHTLY"), "a nightly test")
 
@@ -64,6 +67,75 @@ class BuildSystems(BuildCase):
         behind = self.build("go build -o m .").sources_behind("m")
         self.assertTrue({"main.go", "part/part.go", "part/words.txt"} <= behind,
                         sorted(p for p in behind if not p.startswith("/usr")))
+
+    @needs("cargo")
+    def test_cargo_packages(self):
+        self.environment.update(CARGO_HOME=os.path.join(self.folder, "cargo"))
+        self.write("Cargo.toml", '[package]\nname = "demo"\nversion = "1.0.0"\nedition = "2021"\nbuild = "build.rs"\n')
+        self.write("build.rs", 'fn main() { println!("cargo:rerun-if-changed=build.rs"); }\n')
+        self.write("src/lib.rs", "mod part;\npub fn value() -> i32 { part::value() }\n")
+        self.write("src/part.rs", "pub fn value() -> i32 { 0 }\n")
+        self.write("src/main.rs", 'fn main() { std::process::exit(demo::value() + include_str!("none").len() as i32); }\n')
+        self.write("src/none", "")
+        if self.run_plain("cargo build -q --offline", check=False).returncode != 0:
+            self.skipTest("[stemma-skip] cargo does not build")
+        shutil.rmtree(self.at("target"))
+        first = self.build("cargo build -q --offline")
+        names = first.artifact_paths()
+        self.assertIn("target/debug/demo", names)
+        # Cargo's own files, and what rustc keeps for the next time under a random name.
+        self.assertEqual([p for p in names if "/.fingerprint/" in p or "/incremental/" in p or "timestamp" in p], [])
+        self.write("src/part.rs", "pub fn value() -> i32 { 0 + 0 }\n")
+        os.utime(self.at("src/part.rs"), (time.time() + 5, time.time() + 5))
+        again = self.build("cargo build -q --offline", ["--strict"])
+        for manifest in (first, again):
+            self.assertTrue({"src/main.rs", "src/lib.rs", "src/part.rs", "src/none"} <= manifest.sources_behind("target/debug/demo"),
+                            manifest.sources_behind("target/debug/demo"))
+            self.assertRegex(manifest.inputs("target/debug/demo")[0], "^target/debug/deps/demo-[0-9a-f]+$")
+            self.assertEqual([p for p in manifest.inputs("target/debug/demo") if not p.startswith("target/")], [])
+
+    CONFIGURE = ("#!/bin/sh\nsystem=`(uname -s || echo unknown) 2>/dev/null`\necho looking > configure.log\n"
+                 "for i in 1 2; do\necho \"int main(void){return $i;}\" > conftest.c\ngcc -o conftest conftest.c 2>> configure.log\n"
+                 "rm -f conftest*\ndone\n"
+                 "sed < Makefile.in \"s/SYSTEM/$system/\" > Makefile\nsed < demo.pc.in \"s/SYSTEM/$system/\" > demo.pc\n")
+
+    def test_what_a_configure_script_redirects_comes_from_that_one_file(self):
+        self.write("configure", self.CONFIGURE, 0o755)
+        self.write("Makefile.in", "demo: main.c\n\tgcc -o demo main.c # SYSTEM\n")
+        self.write("demo.pc.in", "Name: SYSTEM\n")
+        self.write("main.c", "int main(void){return 0;}\n")
+        manifest = self.build("./configure && make")
+        self.assertTrue({"demo.pc.in"} <= set(manifest.inputs("demo.pc")) <= {"demo.pc.in", "configure"}, manifest.inputs("demo.pc"))
+        self.assertTrue({"Makefile.in"} <= set(manifest.inputs("Makefile")) <= {"Makefile.in", "configure"}, manifest.inputs("Makefile"))
+        for output in ("demo.pc", "Makefile"):
+            self.assertEqual(manifest.step_of(output)["argv"][0], "sed")
+        self.assertIsNone(manifest.artifact("configure.log"))
+
+    def test_a_step_is_named_by_the_script_and_not_by_what_it_asks(self):
+        self.write("make-version", "version=$(uname -s)\n{ echo \"version $version\"; cat notes; } > version\n")
+        self.write("notes", "x\n")
+        manifest = self.build("sh ./make-version")
+        self.assertEqual(manifest.step_of("version")["argv"], ["sh", "./make-version"])
+        self.assertTrue({"make-version", "notes"} <= set(manifest.inputs("version")))
+
+    def test_what_a_shell_reads_is_no_input_of_what_it_installs(self):
+        self.write("page.1", "x\n")
+        self.write("Makefile", "install:\n\techo page.1 | sed 's/^/- /' | while read dash file; do install -m 644 $$file root; done\n")
+        os.mkdir(self.at("root"))
+        manifest = self.build("make install")
+        inputs = manifest.inputs("root/page.1", system=True)
+        self.assertEqual([p for p in inputs if p.endswith(("/sed", "page.1"))], ["page.1"])
+
+    def test_objects_that_a_clone_borrows_are_no_inputs(self):
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        self.write("../other/version.in", "1\n")
+        self.commit_all(cwd=other)
+        self.git("clone", "-q", "--bare", other, os.path.join(self.folder, "bare"))
+        self.git("-C", os.path.join(self.folder, "bare"), "repack", "-q", "-a", "-d")
+        self.git("clone", "-q", "--shared", os.path.join(self.folder, "bare"), "clone")
+        manifest = self.build("git log --format=%s > version", cwd=self.at("clone"))
+        self.assertEqual([p for p in manifest.inputs("version") if "pack" in p], [])
 
     @needs("aarch64-linux-gnu-gcc")
     def test_a_cross_compiler_with_its_own_linker(self):
@@ -137,6 +209,71 @@ class BuildSystems(BuildCase):
         behind = manifest.sources_behind("build/outer")
         self.assertTrue({"main.c", "inner/inner.c"} <= behind, behind)
         self.assertNotIn("inner/unused.c", behind)
+
+
+@needs("strace")
+class AgainstATrace(BuildCase):
+    """The judge of real projects (against_trace.py), on a small one."""
+    MAKEFILE = ("all: demo\nvalue.h: value\n\tsed 's/^/#define VALUE /' < value | cat > $@\n"
+                "a.o: a.c value.h\n\tgcc -fPIC -c a.c\n%.o: %.c\n\tgcc -c $<\n"
+                "libpart.so.1: a.o\n\tgcc -shared -o $@ a.o && ln -sf libpart.so.1 libpart.so\n"
+                "libb.a: b.o unused.o\n\tar rcs $@ b.o unused.o\n"
+                "demo: main.o libpart.so.1 libb.a\n\tgcc -o demo.new main.o -L. -lb -lpart && mv demo.new demo && strip demo\n"
+                "install: all\n\tinstall -D demo $(DESTDIR)/usr/bin/demo\n\tinstall -D -m 644 demo.conf $(DESTDIR)/etc/demo.conf\n")
+
+    def judge(self, *more):
+        judge = os.path.join(os.path.dirname(os.path.abspath(__file__)), "against_trace.py")
+        return self.run_plain([sys.executable, judge, STEMMA, "--tree", self.work, "--keep", os.path.join(self.folder, "kept"),
+                               "--command", "make -j2 && make install DESTDIR=$PWD/root", *more], check=False)
+
+    def test_it_agrees_and_would_find_what_is_wrong(self):
+        self.write("Makefile", self.MAKEFILE)
+        self.write("value", "7\n")
+        self.write("a.c", '#include "value.h"\nint a(void){return VALUE;}\n')
+        self.write("b.c", "int b(void){return 0;}\n")
+        self.write("unused.c", "int unused(void){return 0;}\n")
+        self.write("main.c", "#include <stdio.h>\nint a(void), b(void); int main(void){return puts(\"\") + a() + b();}\n")
+        self.write("demo.conf", "a=1\n")
+        self.commit_all()
+        result = self.judge()
+        self.assertEqual(result.returncode, 0, result.stdout.decode() + result.stderr.decode())
+        kept = os.path.join(self.folder, "kept", "manifest.json")
+        whole = Manifest(kept)
+        for wrong, complaint in ((self.without_input("value.h"), "missing .*/value.h of a.o"),
+                                 (self.with_input("a.o", "b.c"), "unread .*/b.c of a.o"),
+                                 (self.without_artifact("libb.a"), "lost .*/libb.a")):
+            copy = json.loads(json.dumps(whole.json))
+            wrong(copy)
+            with open(kept, "w", encoding="utf-8") as file:
+                json.dump(copy, file)
+            result = self.judge("--again")
+            self.assertEqual(result.returncode, 3, complaint)
+            self.assertRegex(result.stdout.decode(), re.sub(" ", " +", complaint))
+
+    @staticmethod
+    def index(manifest, path):
+        return [i for i, file in enumerate(manifest["files"]) if file["path"] == path][-1]
+
+    def without_input(self, path):
+        def change(manifest):
+            index = self.index(manifest, path)
+            for step in manifest["steps"]:
+                step["inputs"] = [i for i in step["inputs"] if i != index]
+        return change
+
+    def with_input(self, output, path):
+        def change(manifest):
+            made = self.index(manifest, output)
+            for step in manifest["steps"]:
+                if made in step["outputs"]:
+                    step["inputs"].append(self.index(manifest, path))
+        return change
+
+    def without_artifact(self, path):
+        def change(manifest):
+            index = self.index(manifest, path)
+            manifest["artifacts"] = [a for a in manifest["artifacts"] if a["file"] != index]
+        return change
 
 
 STAMPED = """cmake_minimum_required(VERSION 3.24)

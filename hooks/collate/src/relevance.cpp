@@ -71,7 +71,7 @@ public:
                 return is_current[output] && makers_.is_newest(i, output) &&
                        !is_probe(recorded_.files[output].path);
             };
-            if (steps_[i].role != Role::scheduler &&
+            if (steps_[i].role != Role::scheduler && !steps_[i].copies_own &&
                 std::ranges::any_of(steps_[i].outputs, is_artifact)) {
                 keep(i);
             }

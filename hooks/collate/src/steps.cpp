@@ -4,297 +4,15 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <string_view>
-#include <unordered_map>
+
+#include "grouping.hpp"
 
 namespace stemma::hooks {
 
 namespace {
 
 using model::StepKind;
-
-/// Who belongs together: disjoint sets over the processes.
-class Groups {
-public:
-    explicit Groups(std::size_t size) : parent_(size)
-    {
-        std::iota(parent_.begin(), parent_.end(), std::size_t{0});
-    }
-    std::size_t find(std::size_t index)
-    {
-        while (parent_[index] != index) {
-            parent_[index] = parent_[parent_[index]];
-            index = parent_[index];
-        }
-        return index;
-    }
-    /// The group of `into` keeps its name.
-    void join(std::size_t index, std::size_t into) { parent_[find(index)] = find(into); }
-
-private:
-    std::vector<std::size_t> parent_;
-};
-
-/// The program that a process is known by: the last that is no shell, else the last.
-const Image* main_image(const ProcessRecord& record)
-{
-    const Image* best = nullptr;
-    Role best_role = Role::shell;
-    for (const auto& image : record.images) {
-        if (image.of_child) {
-            continue;
-        }
-        const auto role =
-            image.argv.empty() ? Role::other : role_of(image.argv.front(), image.argv);
-        if (best == nullptr || (role != Role::shell && !swallows_children(best_role))) {
-            best = &image;
-            best_role = role;
-        }
-    }
-    return best;
-}
-
-Role role_of_process(const Recorded& recorded, const ProcessRecord& record)
-{
-    const auto* image = main_image(record);
-    if (image == nullptr) {
-        return Role::shell;
-    }
-    const std::string program =
-        image->program ? recorded.files[*image->program].path : std::string();
-    return role_of(program, image->argv);
-}
-
-class Grouping {
-public:
-    explicit Grouping(const Recorded& recorded)
-        : recorded_(recorded), groups_(recorded.processes.size())
-    {
-        for (std::size_t i = 0; i < recorded.processes.size(); ++i) {
-            const auto& process = recorded.processes[i];
-            roles_.push_back(role_of_process(recorded, process.record));
-            by_serial_[{process.writer, process.record.serial}] = i;
-        }
-        find_schedulers();
-    }
-
-    std::size_t group_of(std::size_t index) { return groups_.find(index); }
-    [[nodiscard]] Role role(std::size_t index) const { return roles_[index]; }
-
-    void join_all()
-    {
-        join_pipes();
-        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            join_with_parent(i);
-            join_with_writer_above(i);
-        }
-    }
-
-    /// The launcher's words for a process: its own, or those of the nearest process above.
-    const Tag* tag_of(std::size_t index)
-    {
-        for (int depth = 0; depth < 64; ++depth) {
-            const auto& record = recorded_.processes[index].record;
-            if (record.tag) {
-                return &*record.tag;
-            }
-            const auto above = parent(index);
-            if (!above) {
-                return nullptr;
-            }
-            index = *above;
-        }
-        return nullptr;
-    }
-
-private:
-    /// A program of any name that runs two tools or more schedules a build: what it reads and
-    /// writes itself is book-keeping. A custom command's script is one step with all that it runs.
-    void find_schedulers()
-    {
-        std::unordered_map<std::size_t, int> tools;
-        for (std::size_t i = 0; i < roles_.size(); ++i) {
-            if (roles_[i] != Role::compiler && roles_[i] != Role::linker &&
-                roles_[i] != Role::archiver) {
-                continue;
-            }
-            auto above = parent(i);
-            for (int depth = 0; above && roles_[*above] == Role::shell && depth < 64; ++depth) {
-                above = parent(*above);
-            }
-            if (above && roles_[*above] == Role::other && tag_of(*above) == nullptr &&
-                ++tools[*above] == 2) {
-                roles_[*above] = Role::scheduler;
-            }
-        }
-    }
-
-    std::optional<std::size_t> parent(std::size_t index) const
-    {
-        const auto& process = recorded_.processes[index];
-        const auto found = by_serial_.find({process.writer, process.record.parent_serial});
-        return found == by_serial_.end() || process.record.parent_serial == 0
-                   ? std::nullopt
-                   : std::optional(found->second);
-    }
-
-    static std::uint64_t pipe_in(const ProcessRecord& record)
-    {
-        return record.images.empty() ? 0 : record.images.back().pipe_in;
-    }
-    static std::uint64_t pipe_out(const ProcessRecord& record)
-    {
-        return record.images.empty() ? 0 : record.images.back().pipe_out;
-    }
-
-    /// Members of one pipeline run at the same time; inode numbers of pipes come again later.
-    static bool overlap(const ProcessRecord& a, const ProcessRecord& b)
-    {
-        return a.started < b.ended && b.started < a.ended;
-    }
-
-    using ByPipe = std::unordered_multimap<std::uint64_t, std::size_t>;
-
-    /// A writer may have ended before the shell started the reader beside it: the shell itself held
-    /// the pipe meanwhile. That is the next reader of the pipe with the same parent, unless another
-    /// writer came between them: then the pipe is another one under the same number.
-    std::optional<std::size_t>
-    next_sibling(std::size_t writer, const ByPipe& readers, const ByPipe& writers) const
-    {
-        const auto& from = recorded_.processes[writer];
-        const auto is_sibling = [&](std::size_t index) {
-            const auto& other = recorded_.processes[index];
-            return index != writer && other.writer == from.writer &&
-                   other.record.parent_serial == from.record.parent_serial &&
-                   other.record.started >= from.record.started;
-        };
-        const auto started = [&](std::size_t index) {
-            return recorded_.processes[index].record.started;
-        };
-        const auto pipe = pipe_out(from.record);
-        std::optional<std::size_t> next;
-        const auto [first, last] = readers.equal_range(pipe);
-        for (auto reader = first; reader != last; ++reader) {
-            if (is_sibling(reader->second) && roles_[reader->second] != Role::scheduler &&
-                (!next || started(reader->second) < started(*next))) {
-                next = reader->second;
-            }
-        }
-        const auto [begin, end] = writers.equal_range(pipe);
-        const bool another = next && std::any_of(begin, end, [&](const auto& entry) {
-                                 return entry.second != *next && is_sibling(entry.second) &&
-                                        started(entry.second) < started(*next);
-                             });
-        return another ? std::nullopt : next;
-    }
-
-    bool join_with_readers(std::size_t index, const ByPipe& readers)
-    {
-        const auto& writer = recorded_.processes[index];
-        const auto [first, last] = readers.equal_range(pipe_out(writer.record));
-        bool taken = false;
-        for (auto reader = first; reader != last; ++reader) {
-            const auto& other = recorded_.processes[reader->second];
-            if (reader->second != index && other.writer == writer.writer &&
-                roles_[reader->second] != Role::scheduler && overlap(other.record, writer.record)) {
-                groups_.join(index, reader->second);
-                taken = true;
-            }
-        }
-        return taken;
-    }
-
-    void join_pipes()
-    {
-        ByPipe readers;
-        ByPipe writers;
-        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            const auto& record = recorded_.processes[i].record;
-            if (const auto pipe = pipe_in(record); pipe != 0) {
-                readers.emplace(pipe, i);
-            }
-            if (const auto pipe = pipe_out(record); pipe != 0) {
-                writers.emplace(pipe, i);
-            }
-        }
-        for (std::size_t i = 0; i < recorded_.processes.size(); ++i) {
-            if (pipe_out(recorded_.processes[i].record) == 0 || roles_[i] == Role::scheduler) {
-                continue;
-            }
-            bool taken = join_with_readers(i, readers);
-            if (const auto sibling = next_sibling(i, readers, writers)) {
-                groups_.join(i, *sibling);
-                taken = true;
-            }
-            if (taken) {
-                continue;
-            }
-            // Nobody else reads it: the shell or script above does, as with $(…).
-            const auto above = parent(i);
-            if (above && roles_[*above] != Role::scheduler && !swallows_children(roles_[i])) {
-                groups_.join(i, *above);
-            }
-        }
-    }
-
-    void join_with_parent(std::size_t index)
-    {
-        const auto& record = recorded_.processes[index].record;
-        const auto above = parent(index);
-        if (!above || record.tag) {
-            return;
-        }
-        const bool never_became_a_program = main_image(record) == nullptr;
-        const bool of_custom_command =
-            !swallows_children(roles_[index]) && roles_[index] != Role::scheduler &&
-            roles_[*above] != Role::scheduler && tag_of(*above) != nullptr;
-        if (never_became_a_program || of_custom_command) {
-            groups_.join(index, *above);
-        }
-    }
-
-    /// "{ a; b; } > file": the shell opened what its children write.
-    void join_with_writer_above(std::size_t index)
-    {
-        for (const auto& access : recorded_.processes[index].record.accesses) {
-            if ((access.bits & access_write) == 0) {
-                continue;
-            }
-            const auto& path = recorded_.files[access.id].path;
-            auto above = parent(index);
-            for (int depth = 0; above && depth < 64; ++depth, above = parent(*above)) {
-                if (roles_[*above] == Role::scheduler) {
-                    break;
-                }
-                if (writes(*above, path)) {
-                    groups_.join(index, *above);
-                    break;
-                }
-            }
-        }
-    }
-
-    [[nodiscard]] bool writes(std::size_t index, const std::string& path) const
-    {
-        const auto& accesses = recorded_.processes[index].record.accesses;
-        return std::any_of(accesses.begin(), accesses.end(), [&](const Access& access) {
-            return (access.bits & access_write) != 0 && recorded_.files[access.id].path == path;
-        });
-    }
-
-    struct SerialHash {
-        std::size_t operator()(const std::pair<std::uint64_t, std::uint64_t>& key) const noexcept
-        {
-            return std::hash<std::uint64_t>()(key.first * 0x9e3779b97f4a7c15U + key.second);
-        }
-    };
-
-    const Recorded& recorded_;
-    Groups groups_;
-    std::vector<Role> roles_;
-    std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, std::size_t, SerialHash> by_serial_;
-};
 
 bool ran_linker(const ProcessRecord& record)
 {
@@ -326,13 +44,20 @@ StepKind kind_of(Role role, bool linked)
     return StepKind::other;
 }
 
-/// How well a role names the step that its group is.
-int weight(Role role)
+/// A shell with a script, and not with a command line.
+bool runs_script(const Image& image)
+{
+    return image.argv.size() > 1 && !image.argv[1].starts_with('-');
+}
+
+/// How well a program names the step that its group is.
+int weight(Role role, const Image* image)
 {
     if (swallows_children(role)) {
         return 3;
     }
-    return role == Role::other ? 2 : role == Role::shell ? 1 : 0;
+    const bool script = role == Role::shell && image != nullptr && runs_script(*image);
+    return role == Role::other || script ? 2 : role == Role::shell ? 1 : 0;
 }
 
 class StepMaker {
@@ -349,6 +74,7 @@ public:
             add(i, steps_[group]);
             add_extractions(i, group);
         }
+        leave_to_children();
         std::vector<DraftStep> made;
         for (auto& [group, step] : steps_) {
             for (const auto output : step.outputs) {
@@ -383,11 +109,15 @@ private:
         const auto& record = recorded_.processes[index].record;
         const auto role = grouping_.role(index);
         const auto* image = main_image(record);
-        const bool first = step.argv.empty();
+        const auto head = grouping_.group_of(index);
+        const bool scheduled = grouping_.role(head) == Role::scheduler;
+        const bool first = step.argv.empty() && !scheduled;
         const bool names_better =
-            weight(role) > weight(step.role) ||
-            (weight(role) == weight(step.role) && record.started < step.started);
+            scheduled ? index == head
+                      : weight(role, image) > step.weight ||
+                            (weight(role, image) == step.weight && record.started < step.started);
         if (image != nullptr && (first || record.tag || names_better)) {
+            step.weight = weight(role, image);
             step.started = record.started;
             step.role = role;
             step.kind = kind_of(role, ran_linker(record));
@@ -411,6 +141,34 @@ private:
         }
     }
 
+    /// "sed … > Makefile" in a script that schedules: the shell opened what sed wrote. That is
+    /// sed's, and comes from the script too, which says what sed is to do.
+    void leave_to_children()
+    {
+        std::multimap<SeenIndex, DraftStep*> writers;
+        for (auto& [group, step] : steps_) {
+            for (const auto output : step.outputs) {
+                if (step.role != Role::scheduler) {
+                    writers.emplace(output, &step);
+                }
+            }
+        }
+        for (auto& [group, step] : steps_) {
+            if (step.role != Role::scheduler) {
+                continue;
+            }
+            std::erase_if(step.outputs, [&, &scheduler = step](SeenIndex output) {
+                const auto [first, last] = writers.equal_range(output);
+                for (auto writer = first; writer != last; ++writer) {
+                    if (scheduler.tool && !is_system_path(recorded_.files[*scheduler.tool].path)) {
+                        writer->second->inputs.insert(*scheduler.tool);
+                    }
+                }
+                return first != last;
+            });
+        }
+    }
+
     /// What a scheduler copies, renames or signs comes from that one file, and not from all that it
     /// reads: "cargo build" links the program to its place, "go build" writes a build id into it.
     void split_passed_on(DraftStep& step, std::vector<DraftStep>& made) const
@@ -425,16 +183,24 @@ private:
             }
         };
         std::for_each(step.inputs.begin(), step.inputs.end(), note);
-        std::for_each(step.outputs.begin(), step.outputs.end(), note);
-        for (const auto output : std::set<SeenIndex>(step.outputs)) {
-            const auto from = origin_of(step, output, by_content, by_path);
-            if (!from) {
-                continue;
+        const std::set<SeenIndex> outputs(step.outputs);
+        std::for_each(outputs.begin(), outputs.end(), note);
+        std::map<SeenIndex, SeenIndex> origins;
+        for (const auto output : outputs) {
+            if (const auto from = origin_of(step, output, by_content, by_path)) {
+                origins.emplace(output, *from);
             }
+        }
+        for (const auto& [output, from] : origins) {
             DraftStep copy = step;
             copy.kind = StepKind::copy;
             copy.role = Role::copier;
-            copy.inputs = {*from};
+            auto first = from; // earlier each time, so this ends
+            for (auto at = origins.find(first); at != origins.end(); at = origins.find(first)) {
+                first = at->second;
+            }
+            copy.copies_own = outputs.count(first) != 0;
+            copy.inputs = {from};
             copy.outputs = {output};
             made.push_back(std::move(copy));
             step.outputs.erase(output);
@@ -462,6 +228,9 @@ private:
             if (recorded_.files[at->second].path != file.path && earlier && better) {
                 found = at->second;
             }
+        }
+        if (found && step.inputs.count(*found) != 0) {
+            return found;
         }
         const auto [begin, end] = by_path.equal_range(file.path);
         for (auto at = begin; at != end && file.content->kind != 'd'; ++at) {

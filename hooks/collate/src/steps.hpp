@@ -17,6 +17,7 @@ namespace stemma::hooks {
 struct DraftStep {
     model::StepKind kind = model::StepKind::other;
     Role role = Role::other;
+    int weight = 0; ///< how well `argv` names it
     std::optional<SeenIndex> tool;
     std::vector<std::string> argv;
     std::string cwd;
@@ -30,6 +31,7 @@ struct DraftStep {
     std::map<SeenIndex, Extraction> extractions; ///< of archives that nothing else in it read
     std::map<SeenIndex, std::string> unsettled;  ///< archives that count whole, and why
     bool copies_member = false;                  ///< one member of an archive is its output
+    bool copies_own = false;                     ///< a scheduler's, of what it wrote itself
 };
 
 /// Groups processes into steps: a tool with all it starts; what a launcher tagged; the members of a
