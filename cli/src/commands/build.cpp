@@ -74,17 +74,32 @@ std::string summary(const model::Manifest& manifest)
                        manifest.complete() ? "" : ", " + count(manifest.holes.size(), "hole"));
 }
 
-void keep(Context& context, const model::Manifest& manifest, const Args& args)
+/// False when it cannot be written there: the store takes the manifest all the same.
+bool write_out(Context& context, const Json& manifest, const Args& args)
+{
+    const auto out = args.value("out");
+    try {
+        if (out) {
+            write_file(*out, canonical_json(manifest) + "\n");
+        }
+        return true;
+    } catch (const Error& error) {
+        context.log().warning("the manifest is in the store only: {}", error.one_line());
+        return false;
+    }
+}
+
+/// returns  false: --out asks for a file that cannot be written
+bool keep(Context& context, const model::Manifest& manifest, const Args& args)
 {
     const Json json = model::to_json(manifest);
-    if (const auto out = args.value("out")) {
-        write_file(*out, canonical_json(json) + "\n");
-    }
+    const bool written = write_out(context, json, args);
     model::EventDraft draft;
     draft.at = manifest.run.finished;
     draft.kind = "build.recorded";
     draft.body = Json{{"manifest", json}};
     context.store(lineage::Store::Mode::write).record(draft);
+    return written;
 }
 
 /// Everything after the build. Whatever fails here is said, and the build's exit stays its own.
@@ -103,7 +118,7 @@ bool record_build(Context& context, const fs::path& journal, const Args& args)
             context.log().warning(
                 "not seen: {}: {}", printable(hole.program), printable(hole.reason));
         }
-        keep(context, manifest, args);
+        const bool kept = keep(context, manifest, args);
         context.log().info("recorded build {}: {}", manifest.run.id, summary(manifest));
         if (!args.has("keep-journal")) {
             fs::remove(journal);
@@ -113,7 +128,7 @@ bool record_build(Context& context, const fs::path& journal, const Args& args)
             context.log().warning("unrecorded: {} was made before anything watched",
                                   printable(manifest.files[artifact->file].path));
         }
-        return unknown.empty() && manifest.complete();
+        return kept && unknown.empty() && manifest.complete();
     } catch (const Error& error) {
         context.log().warning("the build ran, and was not recorded: {}", error.one_line());
         context.log().warning("its journal is {}; `stemma ingest` takes it", journal.string());
@@ -184,7 +199,10 @@ std::vector<Command> build_commands()
                       "HOW",
                       "auto, notify (seccomp), preload (a library in every program) or none; "
                       "default: $STEMMA_OBSERVE, else auto"},
-                     {"strict", "", "exit 4 when the record of a good build has holes"},
+                     {"strict",
+                      "",
+                      "exit 4 when the record of a good build has holes, artifacts of unknown "
+                      "origin, or no place"},
                      {"keep-journal", "FILE", "write the raw journal to FILE and keep it"}},
          .examples = {{"stemma build -- make -j8", "Build with make, and record it."},
                       {"stemma build --name shop --out shop.json -- cmake --build build",

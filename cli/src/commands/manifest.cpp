@@ -128,6 +128,11 @@ Json artifact_json(const model::Manifest& manifest, const model::Artifact& artif
     return item;
 }
 
+std::string count(std::size_t number, std::string_view noun)
+{
+    return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
 std::string heading(const model::Manifest& manifest)
 {
     const auto& build = manifest.build;
@@ -146,12 +151,11 @@ std::string heading(const model::Manifest& manifest)
     if (!build.toolchain.empty()) {
         text += fmt::format("  with {}\n", printable(build.toolchain));
     }
-    text += fmt::format("  {} steps, {} artifacts, {} files, {}\n\n",
-                        manifest.steps.size(),
-                        manifest.artifacts.size(),
-                        manifest.files.size(),
-                        manifest.complete() ? "complete"
-                                            : fmt::format("{} holes", manifest.holes.size()));
+    text += fmt::format("  {}, {}, {}, {}\n\n",
+                        count(manifest.steps.size(), "step"),
+                        count(manifest.artifacts.size(), "artifact"),
+                        count(manifest.files.size(), "file"),
+                        manifest.complete() ? "complete" : count(manifest.holes.size(), "hole"));
     for (const auto& hole : manifest.holes) {
         text +=
             fmt::format("  not seen: {}: {}\n", printable(hole.program), printable(hole.reason));
@@ -205,8 +209,18 @@ int run_diff(Context& context, const Args& args)
                                 {"why", change.why},
                                 {"reason", join(change.why, "; ")}});
     }
+    const auto sources = hooks::changed_sources(before, after);
+    Json paths = Json::array();
+    for (const auto& path : sources) {
+        paths.push_back(json_text(path));
+    }
+    answer.extra["sources_changed"] = std::move(paths);
     const int shown =
         show(context, answer, {{"CHANGE", "change"}, {"PATH", "path"}, {"WHY", "reason"}});
+    if (changes.empty() && !sources.empty()) {
+        context.log().info("every artifact is the same, though these are not: {}",
+                           printable(join(sources, ", ")));
+    }
     return changes.empty() ? shown : exit_differs;
 }
 
@@ -239,7 +253,7 @@ int run_verify(Context& context, const Args& args)
                             {"PATH", "path"},
                             {"EXPECTED", "expected", Column::Align::left, Column::Style::digest},
                             {"ACTUAL", "actual", Column::Align::left, Column::Style::digest}});
-    context.log().info("{} files are the same, {} are not", same, different);
+    context.log().info("{} as recorded, {} not", count(same, "file"), different);
     return different == 0 ? shown : exit_differs;
 }
 
@@ -268,7 +282,8 @@ std::vector<Command> manifest_commands()
          .synopsis = "BEFORE AFTER",
          .description =
              "Compares the artifacts of two builds by content. For each that changed, says "
-             "which sources, arguments or tools of the steps behind it changed.",
+             "which sources, arguments or tools of the steps behind it changed. Sources that "
+             "changed and left every artifact as it was are named too; that is no difference.",
          .options = {},
          .examples = {{"stemma manifest diff shop-1.json shop-2.json", "Two manifest files."}},
          .exits = "3 the builds differ",

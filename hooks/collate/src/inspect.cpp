@@ -387,6 +387,29 @@ std::vector<ManifestChange> compare_manifests(const Manifest& before, const Mani
     return changes;
 }
 
+std::vector<std::string> changed_sources(const Manifest& before, const Manifest& after)
+{
+    // A path may have been read in several states: only where none is common did it change.
+    std::map<std::string, std::set<Digest>> read;
+    for (const auto& file : before.files) {
+        if (file.state != FileState::generated) {
+            read[file.path].insert(file.sha256);
+        }
+    }
+    std::set<std::string> same;
+    std::set<std::string> changed;
+    for (const auto& file : after.files) {
+        const auto old = read.find(file.path);
+        if (file.state != FileState::generated && old != read.end()) {
+            (old->second.count(file.sha256) != 0 ? same : changed).insert(file.path);
+        }
+    }
+    std::vector<std::string> paths;
+    std::set_difference(
+        changed.begin(), changed.end(), same.begin(), same.end(), std::back_inserter(paths));
+    return paths;
+}
+
 std::vector<CheckedFile> verify_manifest(const Manifest& manifest, const std::string& root)
 {
     std::set<FileIndex> artifacts;

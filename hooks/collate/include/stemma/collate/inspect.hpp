@@ -32,6 +32,10 @@ struct ManifestChange {
 std::vector<ManifestChange> compare_manifests(const model::Manifest& before,
                                               const model::Manifest& after);
 
+/// Paths of sources and system files that both builds read, with other content; sorted.
+std::vector<std::string> changed_sources(const model::Manifest& before,
+                                         const model::Manifest& after);
+
 struct CheckedFile {
     std::string path;  ///< on this machine
     std::string role;  ///< artifact, source, generated, system
