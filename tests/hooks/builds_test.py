@@ -335,6 +335,18 @@ class Failing(BuildCase):
         self.assertTrue(os.path.exists(self.at("a.o")))
         self.assertIn(b"could not be written", result.stderr)
 
+    def test_a_store_and_a_file_do_not_wait_for_each_other(self):
+        self.write("a.c", "int a;\n")
+        out = os.path.join(self.folder, "no-such-folder", "m.json")
+        result = self.observe("gcc -c a.c", ["--out", out])
+        self.assertIn(b"the manifest is in the store only", result.stderr)
+        self.run_plain([STEMMA, "manifest", "show", "work"])
+        self.environment["STEMMA_STORE"] = "/proc/no-such-folder/lineage.db"
+        manifest = self.build("gcc -c -O1 a.c")
+        self.assertEqual(manifest.inputs("a.o"), ["a.c"])
+        out = os.path.join(self.folder, "strict.json")
+        self.assertEqual(self.observe("gcc -c a.c", ["--strict", "--out", out], check=False).returncode, 4)
+
     def test_a_command_that_is_not_there(self):
         result = self.observe(["no-such-program-here"], check=False)
         self.assertEqual(result.returncode, 127)
@@ -407,6 +419,21 @@ class Escaping(BuildCase):
 
 
 class VersionControl(BuildCase):
+    @unittest.skipUnless(os.geteuid() == 0, "[stemma-skip] needs root")
+    def test_a_home_that_may_not_be_looked_into(self):
+        self.write("a.c", "int a;\n")
+        self.commit_all()
+        home = os.path.join(self.folder, "home")
+        os.mkdir(home, 0o700)
+        os.mkdir(os.path.join(self.folder, "state"), 0o777)
+        for folder in (self.folder, self.work, os.path.join(self.folder, "state")):
+            os.chmod(folder, 0o777)
+        os.chmod(self.at("a.c"), 0o644)
+        self.environment.update(HOME=home)
+        manifest = self.build("gcc -c a.c", user=65534, extra_groups=[])
+        self.assertEqual(manifest.file("a.c")["state"], "clean")
+        self.assertEqual(manifest.holes, [])
+
     def test_states_and_blobs_are_gits(self):
         self.write("clean.h", "\n")
         self.write("dirty.h", "\n")

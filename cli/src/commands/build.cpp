@@ -74,67 +74,105 @@ std::string summary(const model::Manifest& manifest)
                        manifest.complete() ? "" : ", " + count(manifest.holes.size(), "hole"));
 }
 
-/// False when it cannot be written there: the store takes the manifest all the same.
-bool write_out(Context& context, const Json& manifest, const Args& args)
-{
-    const auto out = args.value("out");
-    try {
-        if (out) {
-            write_file(*out, canonical_json(manifest) + "\n");
-        }
-        return true;
-    } catch (const Error& error) {
-        context.log().warning("the manifest is in the store only: {}", error.one_line());
-        return false;
-    }
-}
-
-/// returns  false: --out asks for a file that cannot be written
-bool keep(Context& context, const model::Manifest& manifest, const Args& args)
-{
-    const Json json = model::to_json(manifest);
-    const bool written = write_out(context, json, args);
-    model::EventDraft draft;
-    draft.at = manifest.run.finished;
-    draft.kind = "build.recorded";
-    draft.body = Json{{"manifest", json}};
-    context.store(lineage::Store::Mode::write).record(draft);
-    return written;
-}
-
 /// Everything after the build. Whatever fails here is said, and the build's exit stays its own.
-bool record_build(Context& context, const fs::path& journal, const Args& args)
-{
-    try {
-        hooks::CollateOptions options;
-        options.name = args.value_or("name", "");
-        options.cache = (context.make_state_folder("cache") / "system-files").string();
-        auto& store = context.store(lineage::Store::Mode::write);
-        options.history = [&store](const Digest& content) {
-            return store.manifest_that_made(content);
-        };
-        const auto manifest = hooks::collate_journal(journal.string(), options);
-        for (const auto& hole : manifest.holes) {
-            context.log().warning(
+class Record {
+public:
+    Record(Context& context, const fs::path& journal, const Args& args)
+        : context_(context), journal_(journal), args_(args)
+    {
+    }
+
+    /// returns  false: it has holes, artifacts of unknown origin, or is not where it should be
+    bool make()
+    {
+        attempt([&] { open_store(); });
+        std::optional<model::Manifest> manifest;
+        attempt([&] { manifest = hooks::collate_journal(journal_.string(), options_); });
+        if (!manifest) {
+            tell_where();
+            return false;
+        }
+        for (const auto& hole : manifest->holes) {
+            context_.log().warning(
                 "not seen: {}: {}", printable(hole.program), printable(hole.reason));
         }
-        const bool kept = keep(context, manifest, args);
-        context.log().info("recorded build {}: {}", manifest.run.id, summary(manifest));
-        if (!args.has("keep-journal")) {
-            fs::remove(journal);
-        }
-        const auto unknown = hooks::unrecorded(manifest);
+        keep(*manifest);
+        const auto unknown = hooks::unrecorded(*manifest);
         for (const auto* artifact : unknown) {
-            context.log().warning("unrecorded: {} was made before anything watched",
-                                  printable(manifest.files[artifact->file].path));
+            context_.log().warning("unrecorded: {} was made before anything watched",
+                                   printable(manifest->files[artifact->file].path));
         }
-        return kept && unknown.empty() && manifest.complete();
-    } catch (const Error& error) {
-        context.log().warning("the build ran, and was not recorded: {}", error.one_line());
-        context.log().warning("its journal is {}; `stemma ingest` takes it", journal.string());
-        return false;
+        return problem_.empty() && unknown.empty() && manifest->complete();
     }
-}
+
+private:
+    /// The first thing that fails is what is said.
+    template <typename Action>
+    bool attempt(const Action& action)
+    {
+        try {
+            action();
+            return true;
+        } catch (const Error& error) {
+            problem_ = problem_.empty() ? error.one_line() : problem_;
+            return false;
+        }
+    }
+
+    void open_store()
+    {
+        options_.name = args_.value_or("name", "");
+        options_.cache = (context_.make_state_folder("cache") / "system-files").string();
+        auto& store = context_.store(lineage::Store::Mode::write);
+        options_.history = [&store](const Digest& content) {
+            return store.manifest_that_made(content);
+        };
+        store_ = &store;
+    }
+
+    /// In the file that was asked for and in the store: neither waits for the other.
+    void keep(const model::Manifest& manifest)
+    {
+        const Json json = model::to_json(manifest);
+        const auto out = args_.value("out");
+        const bool written = out && attempt([&] { write_file(*out, canonical_json(json) + "\n"); });
+        const bool recorded = store_ != nullptr && attempt([&] {
+                                  model::EventDraft draft;
+                                  draft.at = manifest.run.finished;
+                                  draft.kind = "build.recorded";
+                                  draft.body = Json{{"manifest", json}};
+                                  store_->record(draft);
+                              });
+        if (recorded) {
+            context_.log().info("recorded build {}: {}", manifest.run.id, summary(manifest));
+            if (!problem_.empty()) {
+                context_.log().warning("the manifest is in the store only: {}", problem_);
+            }
+            if (!args_.has("keep-journal")) {
+                std::error_code ignored;
+                fs::remove(journal_, ignored);
+            }
+            return;
+        }
+        tell_where();
+        if (written) {
+            context_.log().warning("the manifest is in {}; `stemma ingest` takes it too", *out);
+        }
+    }
+
+    void tell_where()
+    {
+        context_.log().warning("the build ran, and was not recorded: {}", problem_);
+        context_.log().warning("its journal is {}; `stemma ingest` takes it", journal_.string());
+    }
+
+    Context& context_;
+    const fs::path& journal_;
+    const Args& args_;
+    hooks::CollateOptions options_;
+    lineage::Store* store_ = nullptr;
+    std::string problem_;
+};
 
 int run_build(Context& context, const Args& args)
 {
@@ -169,7 +207,7 @@ int run_build(Context& context, const Args& args)
     if (!exit.recorded) {
         context.log().warning("the journal {} could not be written in full", journal.string());
     }
-    const bool whole = record_build(context, journal, args);
+    const bool whole = Record(context, journal, args).make();
     const ExitStatus status{exit.code, exit.signal};
     if (status.success() && !whole && args.has("strict")) {
         context.log().warning("--strict: the record is not complete");

@@ -4,7 +4,12 @@
 
 #include <git2.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 
 namespace stemma::git {
 
@@ -31,11 +36,43 @@ using EntryHandle = Handle<git_tree_entry, git_tree_entry_free>;
 using IndexHandle = Handle<git_index, git_index_free>;
 using StatusHandle = Handle<git_status_list, git_status_list_free>;
 
+/// A home that another user's build inherited and may not look into holds no settings for it;
+/// libgit2 would refuse every repository.
+void leave_out_unreadable_settings()
+{
+    // NOLINTBEGIN(concurrency-mt-unsafe): nobody writes the environment
+    const char* home = std::getenv("HOME");
+    const bool has_own_place = std::getenv("XDG_CONFIG_HOME") != nullptr;
+    // NOLINTEND(concurrency-mt-unsafe)
+    if (home == nullptr || ::access(home, X_OK) == 0 || errno != EACCES) {
+        return;
+    }
+    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, "");
+    if (!has_own_place) {
+        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, "");
+    }
+}
+
+/// Looked for before libgit2 starts: that alone reads all the certificates of the machine (9 ms).
+bool lies_in_working_tree(const std::string& path)
+{
+    std::error_code ignored;
+    for (auto folder = std::filesystem::path(path);; folder = folder.parent_path()) {
+        if (std::filesystem::exists(std::filesystem::symlink_status(folder / ".git", ignored))) {
+            return true;
+        }
+        if (folder == folder.parent_path()) {
+            return false;
+        }
+    }
+}
+
 /// libgit2 counts its users: one per process is enough.
 void start_library()
 {
     static const bool started = [] {
         git_libgit2_init();
+        leave_out_unreadable_settings();
         // Only reading, and none of a repository's programs: who owns it does not matter.
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
         return true;
@@ -97,6 +134,9 @@ Repository& Repository::operator=(Repository&& other) noexcept = default;
 
 std::optional<Repository> Repository::find(const std::string& path)
 {
+    if (!lies_in_working_tree(path)) {
+        return std::nullopt;
+    }
     start_library();
     git_repository* raw = nullptr;
     const int code =
