@@ -357,12 +357,31 @@ def rewritten(folder, server):
     want("was rewritten" in machine.run("ingest", "-", feed=lines([state("r", 4)]), status=1).stderr, "recorded after a cut")
 
     server.sql("DROP SCHEMA stemma CASCADE", "rewritten")
-    want("no ledger" in machine.run("log", status=1).stderr, "no tables")
+    for words in (("log",), ("init",)):
+        want("no ledger" in machine.run(*words, status=1).stderr, "no tables")
     Machine(folder, "re3", url).run("init")
     want("another ledger" in machine.run("log", status=1).stderr, "another ledger in its place")
     without_triggers("UPDATE stemma.meta SET value = '99' WHERE key = 'version'", "rewritten")
     newer = Machine(folder, "re4", url).run("log", status=1)
     want("newer stemma" in newer.stderr and "upgrade" in newer.stderr, newer.stderr)
+
+
+def roles(folder, server):
+    """What docs/lineage.md grants is enough, and no less is."""
+    owner = Machine(folder, "owner", server.make("roles"))
+    owner.run("ingest", "-", feed=lines(fleet()))
+    server.sql("DROP ROLE IF EXISTS asks; DROP ROLE IF EXISTS tells; CREATE ROLE asks LOGIN; CREATE ROLE tells LOGIN;"
+               "GRANT USAGE ON SCHEMA stemma TO asks, tells; GRANT SELECT ON ALL TABLES IN SCHEMA stemma TO asks, tells;"
+               "GRANT INSERT ON stemma.event, stemma.commits TO tells; GRANT UPDATE ON stemma.head TO tells", "roles")
+    asks = Machine(folder, "asks", owner.url.replace("stemma:geheim@", "asks@"))
+    tells = Machine(folder, "tells", owner.url.replace("stemma:geheim@", "tells@"))
+    want(asks.known() == owner.known(), "a role that may only ask")
+    refused = asks.run("ingest", "-", feed=lines([state("n", 1)]), status=1)
+    want("permission denied" in refused.stderr and "grants" in refused.stderr, refused.stderr)
+    tells.run("ingest", "-", feed=lines([state("n", 1)]))
+    want(("n", 1) in asks.known(), "a role that may tell")
+    tells.run("ledger", "prune", "--before", "2026-02-01T00:00:00Z", "--yes", status=1)
+    tells.run("ledger", "verify", "--rebuild")
 
 
 def secrets(folder, _):
@@ -379,7 +398,7 @@ def secrets(folder, _):
                 want(SECRET.encode() not in file.read(), f"{where}/{name} holds a password")
 
 
-PARTS = (same_answers, duplicates, many_writers, pruned, killed_clients, killed_server, out_of_reach, rewritten, secrets)
+PARTS = (same_answers, duplicates, many_writers, pruned, killed_clients, killed_server, out_of_reach, rewritten, roles, secrets)
 
 
 def main():

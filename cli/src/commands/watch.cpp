@@ -32,7 +32,9 @@ constexpr auto repair_pause = std::chrono::minutes(5);
 deployer::RecordedVms recorded_vms(Context& context)
 {
     deployer::RecordedVms recorded;
-    for (const auto& vm : context.store(lineage::Store::Mode::write).vms()) {
+    auto& store = context.store(lineage::Store::Mode::write);
+    store.refresh(); // others record as well
+    for (const auto& vm : store.vms()) {
         recorded[vm.uuid] = {.name = vm.name,
                              .host = vm.host,
                              .image = vm.image,

@@ -219,6 +219,7 @@ std::vector<CommitRow> SharedLedger::commits_after(std::uint64_t no, std::size_t
     const auto rows = connection_.query(
         fmt::format("{}WHERE no > $1 ORDER BY no LIMIT $2", select_shared_commits), values);
     std::vector<CommitRow> found;
+    found.reserve(static_cast<std::size_t>(rows.size()));
     for (int row = 0; row < rows.size(); ++row) {
         found.push_back(commit_in(rows, row));
     }

@@ -16,6 +16,8 @@ constexpr std::int64_t zipped_json = 1;
 constexpr std::size_t worth_zipping = 2048;
 constexpr std::uint64_t largest_shared_body = std::uint64_t{1} << 30U;
 constexpr std::size_t commits_at_once = 1000;
+/// No call that records says so much at once: its events lie in memory.
+constexpr std::uint64_t largest_commit = std::uint64_t{1} << 24U;
 
 Json body_of(const SharedEvent& row)
 {
@@ -101,6 +103,7 @@ public:
         for (const auto& [commit, chain] : commits_) {
             const bool follows = commit.no == before->no + 1 && commit.first == before->last + 1 &&
                                  commit.last >= commit.first &&
+                                 commit.last - commit.first < largest_commit &&
                                  (before->no == 0 || commit.recorded >= before->recorded);
             if (!follows) {
                 throw Error(

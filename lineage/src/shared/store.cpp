@@ -22,6 +22,8 @@ namespace {
 
 /// Events that are taken in one transaction of the copy.
 constexpr std::uint64_t events_at_once = 20'000;
+/// Following so many takes longer than anybody expects of a question.
+constexpr std::uint64_t worth_saying = 10'000;
 /// A server that went away is waited for so long while something is recorded.
 constexpr std::chrono::seconds longest_absence{15};
 constexpr std::chrono::milliseconds pause_between_tries{250};
@@ -47,6 +49,16 @@ void SharedStore::make_folder() const
                                        folder_.string()));
     }
     std::filesystem::permissions(folder_, std::filesystem::perms::owner_all, failure);
+}
+
+/// What to do about a ledger that is not the one that this machine knows.
+std::string SharedStore::way_back(const Store::Impl& copy) const
+{
+    return fmt::format(
+        "{} holds what the ledger said before: `stemma --store {} log` reads it. When "
+        "the change was meant, take that folder away",
+        folder_.string(),
+        shell_quote(copy.db.path()));
 }
 
 void SharedStore::was_reached() const
@@ -75,20 +87,33 @@ std::string SharedStore::last_reached() const
     return "since " + format_time(at);
 }
 
-/// Connects when there is no connection.
+/// Connects when there is no connection. A ledger that this machine knows is not made anew when it
+/// is gone.
 void SharedStore::reach(Store::Impl& copy)
 {
-    if (ledger_ && !ledger_->is_lost()) {
+    if (is_connected()) {
         return;
     }
     ledger_.reset();
     tried_ = std::chrono::steady_clock::now();
-    ledger_ = std::make_unique<SharedLedger>(url_, mode_ == Store::Mode::write, clock_);
-    meet(copy);
+    const bool is_known = copy.meta("origin").has_value();
+    const bool create = mode_ == Store::Mode::write && !is_known;
+    try {
+        auto ledger = std::make_unique<SharedLedger>(url_, create, clock_);
+        meet(copy, *ledger);
+        ledger_ = std::move(ledger);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found || !is_known) {
+            throw;
+        }
+        throw Error(ErrorCode::corrupt,
+                    error.message() + ", and this machine has a copy of one that was",
+                    way_back(copy));
+    }
 }
 
 /// The ledger's identity is the copy's; a copy that is new takes it.
-void SharedStore::meet(Store::Impl& copy) const
+void SharedStore::meet(Store::Impl& copy, const SharedLedger& ledger) const
 {
     auto known = copy.meta("origin");
     if (!known) {
@@ -96,26 +121,57 @@ void SharedStore::meet(Store::Impl& copy) const
         known = copy.meta("origin");
         if (!known) {
             copy.db.cached("INSERT INTO meta(key, value) VALUES ('origin', ?)")
-                .bind(ledger_->id())
+                .bind(ledger.id())
                 .run();
             transaction.commit();
-            known = ledger_->id();
+            known = ledger.id();
         }
     }
-    if (*known != ledger_->id()) {
+    if (*known != ledger.id()) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("{} holds another ledger ({}) than the one that this machine has a "
                                 "copy of ({})",
-                                ledger_->place(),
-                                ledger_->id(),
+                                ledger.place(),
+                                ledger.id(),
                                 *known),
-                    fmt::format("when that is meant, take the copy away: rm -r {}",
-                                shell_quote(folder_.string())));
+                    way_back(copy));
     }
     copy.origin = *known;
 }
 
+/// What an answer or a refusal says when the ledger is out of reach.
+Error SharedStore::away(const Error& why) const
+{
+    return {ErrorCode::remote,
+            fmt::format("the ledger at {} cannot be reached: {}",
+                        printable(postgres::shown(url_)),
+                        why.one_line()),
+            mode_ == Store::Mode::read
+                ? "this machine has no copy of it yet; the first question that reaches it makes one"
+                : "nothing was recorded; what a build or a host has in a journal or a store of its "
+                  "own is recorded when it is told again"};
+}
+
 void SharedStore::open(Store::Impl& copy)
+{
+    catch_up(copy);
+    const bool answers = mode_ == Store::Mode::read && !copy.origin.empty();
+    if (out_of_reach_ && !answers) {
+        throw away(*out_of_reach_);
+    }
+}
+
+void SharedStore::refresh(Store::Impl& copy)
+{
+    const bool tried =
+        out_of_reach_ && std::chrono::steady_clock::now() < tried_ + rest_after_failure;
+    if (!tried && !copy.db.in_transaction()) {
+        catch_up(copy);
+    }
+}
+
+/// Follows the ledger, or keeps why that is not possible now.
+void SharedStore::catch_up(Store::Impl& copy)
 {
     copy.origin = copy.meta("origin").value_or("");
     try {
@@ -127,28 +183,8 @@ void SharedStore::open(Store::Impl& copy)
             throw;
         }
         ledger_.reset();
-        if (mode_ == Store::Mode::read && !copy.origin.empty()) {
-            out_of_reach_ = error;
-            return;
-        }
-        throw Error(ErrorCode::remote,
-                    fmt::format("the ledger at {} cannot be reached: {}",
-                                printable(postgres::shown(url_)),
-                                error.one_line()),
-                    mode_ == Store::Mode::read
-                        ? "this machine has no copy of it yet; the first question that reaches it "
-                          "makes one"
-                        : "nothing was recorded; what a build or a host has in a journal or a "
-                          "store of its own is recorded when it is told again");
+        out_of_reach_ = error;
     }
-}
-
-void SharedStore::refresh(Store::Impl& copy)
-{
-    if (out_of_reach_ && std::chrono::steady_clock::now() < tried_ + rest_after_failure) {
-        return;
-    }
-    open(copy);
 }
 
 std::optional<Gap> SharedStore::gap(Store::Impl& copy) const
@@ -169,11 +205,7 @@ void SharedStore::check_same_past(Store::Impl& copy, const CommitRow& mine, cons
     if (mine.commit.no == 0) {
         return;
     }
-    const auto hint = fmt::format(
-        "{} holds what the ledger said before; read it with `stemma --store {} log`. When the "
-        "change was meant, take that folder away",
-        folder_.string(),
-        shell_quote(copy.db.path()));
+    const auto hint = way_back(copy);
     if (theirs.commit.no < mine.commit.no) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("the ledger in {} was rewritten: it ends at commit {}, and this "
@@ -245,6 +277,11 @@ void SharedStore::follow(Store::Impl& copy)
     auto mine = last_commit(copy.db);
     const auto theirs = ledger_->last_commit();
     check_same_past(copy, mine, theirs);
+    if (theirs.commit.last > mine.commit.last + worth_saying) {
+        log_.info("{}: {} events are new to this machine",
+                  ledger_->place(),
+                  theirs.commit.last - mine.commit.last);
+    }
     while (mine.commit.no < theirs.commit.no) {
         sqlite::Transaction transaction(copy.db);
         mine = last_commit(copy.db);
@@ -341,37 +378,61 @@ SharedStore::Attempt SharedStore::attempt(Store::Impl& copy, const std::function
     return Attempt::done;
 }
 
+bool SharedStore::is_connected() const noexcept
+{
+    return ledger_ && !ledger_->is_lost();
+}
+
+/// True when trying once more is likely to help, and says nothing twice.
+bool SharedStore::is_worth_another_try(const Error& error, const Tries& tries) const
+{
+    if (unsure_) {
+        return false;
+    }
+    if (is_connected()) {
+        return ledger_->may_try_again() && tries.count < most_tries;
+    }
+    return error.code() == ErrorCode::remote && std::chrono::steady_clock::now() < tries.end;
+}
+
+/// attempt(), where what fails only by chance is no error.
+SharedStore::Attempt
+SharedStore::try_once(Store::Impl& copy, const std::function<void()>& work, const Tries& tries)
+{
+    try {
+        return attempt(copy, work);
+    } catch (const Error& error) {
+        const bool again = is_worth_another_try(error, tries);
+        const bool is_away = !is_connected() && !unsure_ && error.code() == ErrorCode::remote;
+        if (is_connected()) {
+            ledger_->roll_back();
+        }
+        if (again) {
+            return Attempt::again;
+        }
+        if (is_away) {
+            throw away(error);
+        }
+        throw;
+    }
+}
+
 void SharedStore::in_transaction(Store::Impl& copy, const std::function<void()>& work)
 {
     unsure_ = false;
-    const auto end = std::chrono::steady_clock::now() + longest_absence;
-    for (int tries = 1;; ++tries) {
-        try {
-            if (attempt(copy, work) == Attempt::done) {
-                out_of_reach_.reset();
-                return;
-            }
-            if (tries >= most_tries) {
-                throw Error(ErrorCode::conflict,
-                            fmt::format("the ledger in {} refused the commit {} times",
-                                        ledger_->place(),
-                                        tries));
-            }
-        } catch (const Error& error) {
-            const bool gone = !ledger_ || ledger_->is_lost();
-            const bool slower = !gone && ledger_->may_try_again();
-            if (!gone) {
-                ledger_->roll_back();
-            }
-            const bool in_time = std::chrono::steady_clock::now() < end;
-            const bool again =
-                gone ? error.code() == ErrorCode::remote && in_time : slower && tries < most_tries;
-            if (unsure_ || !again) {
-                throw;
-            }
+    Tries tries{1, std::chrono::steady_clock::now() + longest_absence};
+    while (try_once(copy, work, tries) == Attempt::again) {
+        if (is_connected() && tries.count++ >= most_tries) {
+            throw Error(ErrorCode::conflict,
+                        fmt::format("the ledger in {} refused the commit {} times",
+                                    ledger_->place(),
+                                    most_tries));
         }
-        std::this_thread::sleep_for(pause_between_tries * (ledger_ && !ledger_->is_lost() ? 0 : 1));
+        if (!is_connected()) {
+            std::this_thread::sleep_for(pause_between_tries);
+        }
     }
+    out_of_reach_.reset();
 }
 
 std::vector<std::string> SharedStore::findings(Store::Impl& copy, const Verification& wanted)

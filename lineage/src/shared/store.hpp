@@ -1,5 +1,6 @@
 #pragma once
 
+#include "stemma/core/error.hpp"
 #include "stemma/lineage/ledger.hpp"
 
 #include <chrono>
@@ -40,7 +41,8 @@ public:
     /// throws  remote: not reached, and something shall be recorded, or there is no copy yet;
     ///         corrupt: the ledger is another one, or its past was changed
     void open(Store::Impl& copy);
-    /// Follows the ledger again; while it is out of reach, it is asked every ten seconds at most.
+    /// Follows the ledger again, outside of a transaction; while it is out of reach, it is asked
+    /// every ten seconds at most.
     void refresh(Store::Impl& copy);
 
     /// See in_transaction() of impl.hpp.
@@ -57,19 +59,29 @@ public:
 
 private:
     enum class Attempt { done, again };
+    struct Tries {
+        int count = 0;
+        std::chrono::steady_clock::time_point end; ///< for a server that is away
+    };
 
+    void catch_up(Store::Impl& copy);
     void reach(Store::Impl& copy);
-    void meet(Store::Impl& copy) const;
+    void meet(Store::Impl& copy, const SharedLedger& ledger) const;
     void follow(Store::Impl& copy);
     void follow_locked(Store::Impl& copy);
     void check_same_past(Store::Impl& copy, const CommitRow& mine, const CommitRow& theirs);
     CommitRow take_some(Store::Impl& copy, const CommitRow& mine);
     void take(Store::Impl& copy, const ProvenEvent& proven) const;
+    [[nodiscard]] bool is_connected() const noexcept;
+    [[nodiscard]] bool is_worth_another_try(const Error& error, const Tries& tries) const;
+    Attempt try_once(Store::Impl& copy, const std::function<void()>& work, const Tries& tries);
     Attempt attempt(Store::Impl& copy, const std::function<void()>& work);
     void send(Store::Impl& copy, const CommitRow& base);
     bool settle(Store::Impl& copy, const CommitRow& last);
     void was_reached() const;
     [[nodiscard]] std::string last_reached() const;
+    [[nodiscard]] std::string way_back(const Store::Impl& copy) const;
+    [[nodiscard]] Error away(const Error& why) const;
 
     std::string url_;
     std::filesystem::path folder_;
