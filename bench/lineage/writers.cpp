@@ -1,9 +1,10 @@
 // Many processes that record at once: through the one writer of a store, and each by itself.
 //
-//     bench_writers [--processes N] [--events N]
+//     bench_writers [--processes N] [--events N] [--postgres URL]
 //
 // Prints one JSON object: for both ways events per second, and how long one event took to be
-// acknowledged, in milliseconds of wall time, as its processes saw it; then their ratios.
+// acknowledged, in milliseconds of wall time, as its processes saw it; then their ratios. With
+// --postgres the same through the one writer into that ledger, which must be empty and stays full.
 
 #include "stemma/core/error.hpp"
 #include "stemma/core/fd.hpp"
@@ -119,10 +120,8 @@ Json alone(const Load& load)
 }
 
 /// The writer in a process of its own, as `stemma serve --writer` is.
-Json grouped(const Load& load)
+Json grouped(const std::string& path, const Load& load)
 {
-    const TemporaryFolder folder("stemma-bench-writers", ".");
-    const std::string path = folder.path() / "lineage.db";
     Pipe ready = make_pipe();
     const pid_t writer = ::fork();
     if (writer == 0) {
@@ -143,18 +142,37 @@ Json grouped(const Load& load)
     return result;
 }
 
-int run(const Load& load)
+Json grouped_in_a_file(const Load& load)
 {
-    const auto one = grouped(load);
+    const TemporaryFolder folder("stemma-bench-writers", ".");
+    return grouped(folder.path() / "lineage.db", load);
+}
+
+/// The machine's copy of the ledger is thrown away afterwards.
+Json grouped_on_a_server(const std::string& url, const Load& load)
+{
+    const TemporaryFolder folder("stemma-bench-writers", std::filesystem::current_path());
+    ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1); // NOLINT(*-mt-unsafe): one thread
+    return grouped(url, load);
+}
+
+int run(const Load& load, const std::string& postgres)
+{
+    const auto one = grouped_in_a_file(load);
     const auto each = alone(load);
     const auto ratio = [&](const char* name) {
         return each[name].get<double>() / one[name].get<double>();
     };
-    const Json result = {{"load", load.numbers},
-                         {"one_writer", one},
-                         {"each_by_itself", each},
-                         {"p99_ratio", ratio("p99_ms")},
-                         {"events_ratio", 1 / ratio("events_per_s")}};
+    Json result = {{"load", load.numbers},
+                   {"one_writer", one},
+                   {"each_by_itself", each},
+                   {"p99_ratio", ratio("p99_ms")},
+                   {"events_ratio", 1 / ratio("events_per_s")}};
+    if (!postgres.empty()) {
+        result["one_writer_postgres"] = grouped_on_a_server(postgres, load);
+        result["postgres_p99_ratio"] =
+            result["one_writer_postgres"]["p99_ms"].get<double>() / one["p99_ms"].get<double>();
+    }
     std::puts(result.dump(2).c_str());
     return 0;
 }
@@ -165,8 +183,17 @@ int main(int argc, char** argv)
 {
     try {
         Load load = usual_load;
-        load.read(argc, argv);
-        return run(load);
+        std::string postgres;
+        std::vector<char*> numbers;
+        for (int i = 0; i < argc; ++i) {
+            if (std::string_view(argv[i]) == "--postgres" && i + 1 < argc) {
+                postgres = argv[++i];
+            } else {
+                numbers.push_back(argv[i]);
+            }
+        }
+        load.read(static_cast<int>(numbers.size()), numbers.data());
+        return run(load, postgres);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "bench_writers: %s\n", error.what());
         return 1;
