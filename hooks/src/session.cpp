@@ -101,6 +101,7 @@ void Session::will_write(Process& process, const Located& file, int flags)
     if (is_ignored(path)) {
         return;
     }
+    forget_written(path);
     owner.last_writer[path] = process.record.serial;
     if (owner.writes.find(path) != owner.writes.end()) {
         return;
@@ -140,6 +141,9 @@ void Session::note_written(Process& owner, const Located& file)
 void Session::opens(pid_t thread, int folder, std::string_view path, int flags)
 {
     auto& process = process_of(thread);
+    if (read_again(process, path, flags)) {
+        return;
+    }
     const auto file = locate(process, folder, path);
     if (file.path.empty()) {
         return;
@@ -147,6 +151,7 @@ void Session::opens(pid_t thread, int folder, std::string_view path, int flags)
     if ((flags & O_ACCMODE) == O_RDONLY && (flags & O_TRUNC) == 0) {
         if (file.regular) {
             read(process, file, access_read);
+            remember(path, file);
         } else if ((flags & O_CREAT) != 0 && file.info.st_mode == 0) {
             will_write(process, file, flags);
         }
@@ -184,6 +189,9 @@ void Session::move_file(Process& process, const Located& from, const Located& to
     if (!from.regular) {
         return;
     }
+    if (!keeps_source) {
+        forget_written(from.path);
+    }
     auto& owner = owner_of(process);
     read(process, from, access_read);
     const auto own = owner.writes.find(from.path);
@@ -212,6 +220,8 @@ void Session::renames(pid_t thread, Name from, Name to, bool must_be_new)
 void Session::move_folder(Process& process, const std::string& from, const std::string& to)
 {
     const auto inside = from + "/";
+    names_change(from);
+    names_change(to);
     std::vector<std::string> paths;
     for (const auto& [path, write] : owner_of(process).writes) {
         if (path.starts_with(inside)) {
@@ -244,6 +254,7 @@ void Session::links(pid_t thread, Name from, Name to)
 
 void Session::symlinks(pid_t thread, std::string_view target, Name link)
 {
+    names_change(text_path(process_of(thread), link.folder, link.path));
     std::string from(target);
     if (!target.starts_with('/')) {
         const auto slash = link.path.rfind('/');

@@ -162,6 +162,48 @@ Session::Located Session::locate(Process& process, int folder, std::string_view 
     return file;
 }
 
+/// True when all is known of this open, and noted.
+bool Session::read_again(Process& process, std::string_view path, int flags)
+{
+    if ((flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDONLY || system_reads_.empty()) {
+        return false;
+    }
+    lookup_ = path;
+    const auto known = system_reads_.find(lookup_);
+    if (known == system_reads_.end()) {
+        return false;
+    }
+    auto& owner = owner_of(process);
+    owner.accesses[known->second.first] |= access_read;
+    owner.part_of(process).reads.insert(known->second.first);
+    return true;
+}
+
+void Session::remember(std::string_view path, const Located& file)
+{
+    if (!system_moves_ && path.starts_with('/') && is_system_path(path) &&
+        is_system_path(file.path) && system_writes_.count(file.path) == 0) {
+        system_reads_.try_emplace(std::string(path), version_of(file, false), file.path);
+    }
+}
+
+void Session::forget_written(const std::string& path)
+{
+    if (is_system_path(path) && system_writes_.insert(path).second) {
+        std::erase_if(system_reads_,
+                      [&](const auto& entry) { return entry.second.second == path; });
+    }
+}
+
+/// A folder or a link: whatever is known below it may be something else from now on.
+void Session::names_change(const std::string& path)
+{
+    if (is_system_path(path)) {
+        system_moves_ = true;
+        system_reads_.clear();
+    }
+}
+
 /// For a file that is there: its name without links; empty when it is no content.
 void Session::settle_name(Located& file)
 {

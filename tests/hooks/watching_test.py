@@ -4,10 +4,11 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
-from support import HOOK, STEMMA, BuildCase, needs
+from support import HOOK, STEMMA, BuildCase, needs, sha256
 
 
 def opened_files(trace):
@@ -212,6 +213,48 @@ class Moving(BuildCase):
         manifest = self.build("mkdir -p stage/sub && gcc -c a.c -o stage/sub/a.o && mv stage final")
         self.assertIn("final/sub/a.o", manifest.artifact_paths())
         self.assertIn("a.c", manifest.sources_behind("final/sub/a.o"))
+
+
+@unittest.skipUnless(os.geteuid() == 0, "[stemma-skip] needs root")
+class SystemFiles(BuildCase):
+    """They are looked at once, as nobody changes them during a build; unless a build does."""
+
+    def setUp(self):
+        super().setUp()
+        self.system = os.path.realpath(tempfile.mkdtemp(prefix="stemma-test-", dir="/opt"))
+        self.addCleanup(shutil.rmtree, self.system, True)
+        for name in ("h", "other"):
+            self.write(os.path.join(self.system, name), f"{name}\n")
+
+    def content_read_for(self, output, change, name):
+        path = f"{self.system}/{name}"
+        self.write("Makefile", f"before:\n\tcat {path} {path} > $@\nchange:\n\t{change}\n{output}:\n\tcat {path} > $@\n")
+        manifest = self.build(f"make before change {output}")
+        read = [manifest.files[i] for i in manifest.step_of(output)["inputs"]]
+        return [f["sha256"] for f in read if os.path.basename(f["path"]) not in ("cat", "bash", "dash")
+                and f["path"].startswith("/opt/")], manifest.holes
+
+    def test_one_that_is_written_is_looked_at_again(self):
+        read, holes = self.content_read_for("after", f"echo new > {self.system}/h", "h")
+        self.assertEqual(read, [sha256(f"{self.system}/h")])
+        self.assertEqual([hole["program"] for hole in holes], [f"{self.system}/h"])  # what was read before is gone
+
+    def test_one_that_is_replaced_is_looked_at_again(self):
+        read, _ = self.content_read_for("after", f"echo new > {self.system}/n && mv {self.system}/n {self.system}/h", "h")
+        self.assertEqual(read, [sha256(f"{self.system}/h")])
+
+    def test_a_link_that_leads_elsewhere_is_looked_at_again(self):
+        os.symlink("h", f"{self.system}/link")
+        read, holes = self.content_read_for("after", f"ln -sfn other {self.system}/link", "link")
+        self.assertEqual(read, [sha256(f"{self.system}/other")])
+        self.assertEqual(holes, [])
+
+    def test_a_folder_that_is_another_is_looked_at_again(self):
+        for folder, text in (("one", "1\n"), ("two", "2\n")):
+            self.write(os.path.join(self.system, folder, "h"), text)
+        read, _ = self.content_read_for("after", f"mv {self.system}/one {self.system}/old && mv {self.system}/two {self.system}/one",
+                                        "one/h")
+        self.assertEqual(read, [sha256(f"{self.system}/one/h")])
 
 
 if __name__ == "__main__":

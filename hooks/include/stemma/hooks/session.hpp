@@ -10,9 +10,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace stemma::hooks {
@@ -132,6 +134,10 @@ private:
     find_linked(Process& process, const LinkLine& line, const LinkInput& input);
     std::optional<LinkedFile> open_linked(Process& process, const std::string& path);
     void write_records(Process& process);
+    bool read_again(Process& process, std::string_view path, int flags);
+    void remember(std::string_view path, const Located& file);
+    void forget_written(const std::string& path);
+    void names_change(const std::string& path);
     static void expand_response_files(const Process& process, Image& image);
     void record_content(VersionId id, const Located& file, bool written);
 
@@ -160,6 +166,13 @@ private:
     std::unordered_map<VersionId, Interpreter> interpreters_;
     std::unordered_map<std::string, VersionId> archives_; ///< the newest of each path that was read
     std::unordered_map<std::string, std::weak_ptr<Process>> writing_; ///< who may write on, by path
+    /// System files that were opened by these absolute names, and what changed of them meanwhile:
+    /// half of what a small compile asks about. One look at a file's state is enough there, as it
+    /// must be the same at the build's end.
+    std::unordered_map<std::string, std::pair<VersionId, std::string>> system_reads_;
+    std::set<std::string> system_writes_;
+    bool system_moves_ = false; ///< a folder or link of the system was changed: names mean others
+    std::string lookup_;        ///< a buffer
     std::vector<StreamId> ignored_streams_;
     std::uint64_t next_serial_ = 1;
     VersionId next_version_ = 0;
