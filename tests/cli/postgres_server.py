@@ -47,12 +47,13 @@ class Server:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self):
+    def start(self, *settings):
         # After a kill the last of the old processes may keep the shared memory for a moment.
         for _ in range(40):
             with open(os.path.join(self.folder, "log"), "ab") as log:
                 self.process = subprocess.Popen(
-                    [*self.as_user, program("postgres"), "-D", self.data, "-k", self.folder, "-c", "listen_addresses="],
+                    [*self.as_user, program("postgres"), "-D", self.data, "-k", self.folder, "-c", "listen_addresses=",
+                     *(word for setting in settings for word in ("-c", setting))],
                     stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)
             while self.process.poll() is None:
                 if self.sql("SELECT 1", database="postgres", check=False).returncode == 0:

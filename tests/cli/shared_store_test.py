@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """A team's ledger in PostgreSQL: the same answers as a file's, several machines at once, and what breaks.
 
-usage: shared_store_test.py STEMMA [--long]
-Each "machine" is a cache folder of its own. --long kills more often.
+usage: shared_store_test.py STEMMA [--long] [PART…]
+Each "machine" is a cache folder of its own. --long kills more often; parts are the functions below.
 """
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 from postgres_server import Server, is_there
 
@@ -281,7 +283,7 @@ def killed_server(folder, server):
     threads = [threading.Thread(target=write, args=(f"w{number}",)) for number in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(10 if LONG else 3):
+    for _ in range(10 if LONG else 2):
         time.sleep(0.7)
         server.kill()
         server.start()
@@ -295,6 +297,82 @@ def killed_server(folder, server):
         each.run("ledger", "verify", "--rebuild")
     want(len(sure) > 6, f"only {len(sure)} were acknowledged")
     want(machine.known() == other.known(), "two machines differ after the server's end")
+
+
+def wait_for(holds, text, seconds=20):
+    for _ in range(seconds * 20):
+        if holds():
+            return
+        time.sleep(0.05)
+    want(False, f"never came: {text}")
+
+
+def unsure_commits(folder, server):
+    """The server goes away while it commits: nothing is lost, nothing said twice."""
+    machine = Machine(folder, "unsure", server.make("unsure"))
+    machine.run("init")
+
+    def added(name):
+        log = [item["body"]["name"] for item in machine.json("log")["items"] if item["kind"] == "host.added"]
+        return log.count(name)
+
+    def waits_for(event):
+        found = server.sql(f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'", "unsure", check=False)
+        return found.stdout.strip() == "1"
+
+    # It committed, and could not say so: a commit waits for a standby that never comes.
+    server.kill()
+    server.start("synchronous_standby_names=nobody")
+    process = machine.start("host", "add", "kept", "test:///default")
+    wait_for(lambda: waits_for("SyncRep"), "a commit that waits for a standby")
+    server.kill()
+    server.start()
+    said = process.communicate()[1]
+    want(process.returncode == 0 and added("kept") == 1, f"committed, and not said: {said}")
+
+    # It had not committed: the commit is slow, and its connection is ended.
+    server.sql("CREATE SEQUENCE public.tries; CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+               "IF nextval('public.tries') = 1 THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END $$; "
+               "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON stemma.commits DEFERRABLE INITIALLY DEFERRED "
+               "FOR EACH ROW EXECUTE FUNCTION slow()", "unsure")
+    process = machine.start("host", "add", "ended", "test:///default")
+    wait_for(lambda: waits_for("PgSleep"), "a slow commit")
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'", "unsure")
+    said = process.communicate()[1]
+    want(process.returncode == 0 and added("ended") == 1, f"not committed: {said}")
+
+    # Others were quicker, at the commit and before; and a refusal that stays.
+    server.sql("DROP TRIGGER slow ON stemma.commits", "unsure")
+    for number, (code, when) in enumerate((("40001", "DEFERRED"), ("40P01", "IMMEDIATE"))):
+        server.sql(f"CREATE OR REPLACE FUNCTION quick() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                   f"IF nextval('public.tries') % 4 <> 0 THEN RAISE EXCEPTION 'quicker' USING ERRCODE = '{code}'; "
+                   f"END IF; RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER quick AFTER INSERT ON stemma.commits "
+                   f"DEFERRABLE INITIALLY {when} FOR EACH ROW EXECUTE FUNCTION quick()", "unsure")
+        machine.run("host", "add", f"late{number}", "test:///default")
+        server.sql("DROP TRIGGER quick ON stemma.commits", "unsure")
+        want(added(f"late{number}") == 1, f"{code}: {added(f'late{number}')}")
+    server.sql("CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$; "
+               "CREATE CONSTRAINT TRIGGER never AFTER INSERT ON stemma.commits DEFERRABLE INITIALLY DEFERRED "
+               "FOR EACH ROW EXECUTE FUNCTION never()", "unsure")
+    want("never" in machine.run("host", "add", "never", "test:///default", status=1).stderr, "a refusal without its words")
+    want(added("never") == 0, "a refused commit is known")
+    machine.run("ledger", "verify", "--rebuild")
+
+
+def served(folder, server):
+    """A process that stays open answers what others recorded since; one that waits with the copy holds nobody up."""
+    one = Machine(folder, "served1", server.make("served"))
+    two = Machine(folder, "served2", one.url)
+    one.run("ingest", "-", feed=lines(fleet()))
+    process = one.start("serve", "--listen", "127.0.0.1:0")
+    address = re.search(r"http://[0-9.:]+/", process.stderr.readline())
+    want(address is not None, "serve does not say where")
+    two.run("ingest", "-", feed=lines([state("n", 1)]))
+    if address:
+        with urllib.request.urlopen(address[0] + "api/v1/log?q=vm:n", timeout=20) as answer:
+            want(len(json.load(answer)["items"]) == 1, "a server that stays open does not follow")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
 
 
 def out_of_reach(folder, server):
@@ -398,7 +476,8 @@ def secrets(folder, _):
                 want(SECRET.encode() not in file.read(), f"{where}/{name} holds a password")
 
 
-PARTS = (same_answers, duplicates, many_writers, pruned, killed_clients, killed_server, out_of_reach, rewritten, roles, secrets)
+PARTS = (same_answers, duplicates, many_writers, pruned, killed_clients, killed_server, unsure_commits,
+         served, out_of_reach, rewritten, roles, secrets)
 
 
 def main():
@@ -406,7 +485,8 @@ def main():
         print("[stemma-skip] PostgreSQL's server is not installed: scripts/setup installs it")
         return 1 if os.environ.get("CI") else 0
     with Server() as server, tempfile.TemporaryDirectory(prefix="stemma-shared-") as folder:
-        for part in PARTS:
+        named = [word for word in sys.argv[2:] if word != "--long"]
+        for part in (part for part in PARTS if not named or part.__name__ in named):
             begin = time.monotonic()
             part(folder, server)
             print(f"{part.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

@@ -183,9 +183,10 @@ void SharedLedger::create_tables(const Clock& clock)
             connection_.query("INSERT INTO stemma.meta(key, value) VALUES ('id', $1), "
                               "('version', $2)",
                               values);
-            if (connection_.commit() != postgres::Connection::Ending::committed) {
-                throw Error(ErrorCode::io,
-                            fmt::format("{}: the tables were not kept", connection_.place()));
+            if (connection_.commit() == postgres::Connection::Ending::unsure) {
+                throw Error(ErrorCode::remote,
+                            fmt::format("{} went away", connection_.place()),
+                            "do the same again: it takes what is there, or makes it");
             }
         },
         "making the ledger in {}",
@@ -254,7 +255,7 @@ void SharedLedger::lock()
     // cautious setting of the server (remote_apply) stays; one that acknowledges early does not.
     // Whoever stops in the middle is ended by the server, and the ledger free again.
     constexpr const char* begin =
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '20s'; "
         "SET LOCAL idle_in_transaction_session_timeout = '5min'; "
         "SELECT set_config('synchronous_commit', 'on', true) "
         "WHERE current_setting('synchronous_commit') IN ('off', 'local'); "
@@ -266,8 +267,14 @@ void SharedLedger::lock()
             return;
         } catch (const Error& error) {
             roll_back();
-            if (error.code() != ErrorCode::conflict || std::chrono::steady_clock::now() > end) {
+            if (error.code() != ErrorCode::conflict) {
                 throw;
+            }
+            if (std::chrono::steady_clock::now() > end) {
+                throw Error(ErrorCode::conflict,
+                            fmt::format("somebody has been recording in {} for ten minutes",
+                                        connection_.place()),
+                            "nothing was recorded; pg_stat_activity shows who holds stemma.head");
             }
         }
     }

@@ -179,7 +179,9 @@ void SharedStore::catch_up(Store::Impl& copy)
         follow(copy);
         out_of_reach_.reset();
     } catch (const Error& error) {
-        if (error.code() != ErrorCode::remote) {
+        // Somebody of this machine may be waiting for the server with the copy in his hands.
+        const bool is_busy = error.code() == ErrorCode::conflict && mode_ == Store::Mode::read;
+        if (error.code() != ErrorCode::remote && !is_busy) {
             throw;
         }
         ledger_.reset();
@@ -361,10 +363,7 @@ SharedStore::Attempt SharedStore::attempt(Store::Impl& copy, const std::function
         ledger_->roll_back(); // nothing new was said
     } else {
         send(copy, base);
-        const auto ending = ledger_->commit();
-        const bool kept =
-            ending == Ending::committed || (ending == Ending::unsure && settle(copy, last));
-        if (!kept) {
+        if (ledger_->commit() == Ending::unsure && !settle(copy, last)) {
             return Attempt::again;
         }
     }

@@ -63,9 +63,9 @@ std::unique_ptr<Store::Impl> open_for_reading(const std::string& path, const Clo
     throw Error(*first);
 }
 
-std::unique_ptr<Store::Impl> open_for_writing(const std::string& path, const Clock& clock, Log& log)
+std::unique_ptr<Store::Impl>
+open_for_writing(const std::string& path, sqlite::Options options, const Clock& clock, Log& log)
 {
-    sqlite::Options options;
     options.create = true;
     auto impl = std::make_unique<Store::Impl>(path, options, clock, log);
     check_version(impl->db);
@@ -113,7 +113,7 @@ open_local(const std::string& path, Store::Mode mode, const Clock& clock, Log& l
         return impl;
     }
     make_folder_of(path);
-    auto impl = open_for_writing(path, clock, log);
+    auto impl = open_for_writing(path, {}, clock, log);
     impl->origin = own_origin(*impl);
     impl->link.emplace(path);
     return impl;
@@ -127,7 +127,13 @@ open_shared(const std::string& url, Store::Mode mode, const Clock& clock, Log& l
     shared->make_folder();
     const auto path = shared->file().string();
     refuse_newer(path);
-    auto impl = open_for_writing(path, clock, log);
+    sqlite::Options options;
+    if (mode == Store::Mode::read) {
+        options.patience = std::chrono::seconds(30); // then it is answered without the newest
+    }
+    auto impl = doing([&] { return open_for_writing(path, options, clock, log); },
+                      "opening this machine's copy of the ledger, {}, which can be taken away",
+                      path);
     // What a sudden end takes from the copy is in the ledger.
     impl->db.execute("PRAGMA synchronous = NORMAL");
     impl->shared = std::move(shared);

@@ -423,18 +423,24 @@ void Connection::copy(const std::string& sql, CopyData& data)
 
 Connection::Ending Connection::commit()
 {
+    bool kept = false;
     try {
         send("COMMIT", {});
         const Rows result(next_result());
         check(result.result_.get());
         // A transaction that failed before answers a COMMIT with ROLLBACK.
-        const bool kept = std::string_view(::PQcmdStatus(result.result_.get())) ==
-                          "COMMIT"; // NOLINT(*-const-cast)
+        kept = std::string_view(::PQcmdStatus(result.result_.get())) == "COMMIT";
         drain();
-        return kept ? Ending::committed : Ending::refused;
     } catch (const Error&) {
-        return is_lost() ? Ending::unsure : Ending::refused;
+        if (!is_lost()) {
+            throw;
+        }
+        return Ending::unsure;
     }
+    if (!kept) {
+        throw Error(ErrorCode::io, fmt::format("{}: the transaction had failed before", place_));
+    }
+    return Ending::committed;
 }
 
 void Connection::roll_back() noexcept

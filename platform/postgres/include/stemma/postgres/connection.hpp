@@ -95,9 +95,9 @@ public:
     /// What became of a COMMIT.
     enum class Ending {
         committed,
-        refused, ///< nothing was kept; last_state() says why
-        unsure,  ///< the server went away before it answered
+        unsure, ///< the server went away before it answered
     };
+    /// throws  io: the server refused, and nothing was kept
     Ending commit();
     /// Ends a transaction without keeping it; what fails is ignored.
     void roll_back() noexcept;
