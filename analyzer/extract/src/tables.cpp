@@ -2,7 +2,7 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "sink.hpp"
 
@@ -39,16 +39,28 @@ std::pair<std::string_view, std::string_view> first_word(std::string_view text)
     return {text.substr(0, end), trim(text.substr(end))};
 }
 
-void mount_line(Adder& add, std::string_view line)
+/// What has no place in the tree ("swap", a second one "swap#2") is told apart by its turn: its
+/// device is its source, and differs between VMs that are otherwise alike.
+std::string mount_identity(const std::vector<std::string_view>& words,
+                           std::map<std::string, int, std::less<>>& placeless)
+{
+    if (words[1] != "none" && words[1] != "swap") {
+        return std::string(words[1]);
+    }
+    const int turn = ++placeless[std::string(words[2])];
+    return turn == 1 ? std::string(words[2]) : fmt::format("{}#{}", words[2], turn);
+}
+
+void mount_line(Adder& add,
+                std::string_view line,
+                std::map<std::string, int, std::less<>>& placeless)
 {
     const auto words = split_words(line);
     if (words.size() < 3) {
         add.damage(line, line);
         return;
     }
-    // What has no place in the tree is told apart by its device.
-    const bool placeless = words[1] == "none" || words[1] == "swap";
-    const std::string identity(placeless ? fmt::format("{} {}", words[2], words[0]) : words[1]);
+    const std::string identity = mount_identity(words, placeless);
     add(identity, "source", words[0], ValueType::path);
     add(identity, "type", words[2]);
     for (const auto option : split(words.size() > 3 ? words[3] : "defaults", ',')) {
@@ -147,9 +159,10 @@ void extract_mounts(Source& source, Sink& sink)
         return;
     }
     Adder add{sink, "mount", path};
+    std::map<std::string, int, std::less<>> placeless;
     each_line(*text, [&](std::uint32_t number, std::string_view line) {
         add.line = number;
-        mount_line(add, line);
+        mount_line(add, line, placeless);
     });
 }
 

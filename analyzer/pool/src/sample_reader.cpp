@@ -182,6 +182,9 @@ Reading SampleReader::setting_reading(const Feature& feature)
         }
     }
     place.leaf = segments.back();
+    if (place.leaf == empty_record) {
+        return {.parent = place.parent}; // that the record is there is all it says
+    }
     return leaf_reading(feature, place);
 }
 

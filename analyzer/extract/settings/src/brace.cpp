@@ -28,6 +28,8 @@ public:
           dialect_(dialect),
           sink_(sink),
           semicolons_(dialect.headers != "newline"),
+          block_comments_(dialect.inline_comment || dialect.name == "brace-lines"),
+          either_(dialect.name == "nftables" || dialect.name == "brace-lines"),
           balanced_(std::count(text.begin(), text.end(), '{') ==
                     std::count(text.begin(), text.end(), '}'))
     {
@@ -69,6 +71,9 @@ private:
             at = take(line, at);
         }
         word_done();
+        if (parentheses_ > 0) {
+            return; // lighttpd: a list goes on
+        }
         // logrotate: names of files stand before their block, also on lines of their own.
         const bool names = blocks_.empty() && dialect_.name == "logrotate" && !words_.empty() &&
                            words_[0].starts_with('/');
@@ -108,6 +113,9 @@ private:
             word_done();
             return at + 1;
         }
+        if (in_comment_ || (block_comments_ && line.substr(at, 2) == "/*" && !in_word_)) {
+            return skip_comment(line, at);
+        }
         if (begins_comment(line, at)) {
             word_done();
             return line.size();
@@ -130,7 +138,12 @@ private:
             }
             return at + 1;
         }
-        if (byte == ';' && (semicolons_ || dialect_.name == "nftables")) {
+        if (dialect_.name == "lighttpd" && (byte == '(' || byte == ')')) {
+            word_done();
+            parentheses_ += byte == '(' ? 1 : parentheses_ > 0 ? -1 : 0;
+            return at + 1;
+        }
+        if (byte == ';' && (semicolons_ || either_)) {
             word_done();
             flush();
             return at + 1;
@@ -138,6 +151,14 @@ private:
         closes_variable_ = byte == '{' || (closes_variable_ && byte != '}');
         append(byte);
         return at + 1;
+    }
+
+    /// C's comments, over as many lines as they last.
+    std::size_t skip_comment(std::string_view line, std::size_t at)
+    {
+        const auto end = line.find("*/", in_comment_ ? at : at + 2);
+        in_comment_ = end == std::string_view::npos;
+        return in_comment_ ? line.size() : end + 2;
     }
 
     /// "${name}" and a regular expression's "{2}" are part of a word.
@@ -156,7 +177,7 @@ private:
             return false;
         }
         return dialect_.comment.find(line[at]) != std::string_view::npos ||
-               (line.substr(at, 2) == "//" && dialect_.inline_comment);
+               (line.substr(at, 2) == "//" && block_comments_);
     }
 
     std::size_t take_quoted(std::string_view line, std::size_t at)
@@ -169,14 +190,14 @@ private:
             in_word_ = false;
             return line.size();
         }
+        begin_word(); // also for "": that a value is empty is a value
         for (std::size_t i = at + 1; i < end; ++i) {
             append(line[i]);
         }
-        in_word_ = true;
         return end + 1;
     }
 
-    void append(char byte)
+    void begin_word()
     {
         if (!in_word_) {
             if (words_.empty()) {
@@ -185,6 +206,11 @@ private:
             words_.emplace_back();
             in_word_ = true;
         }
+    }
+
+    void append(char byte)
+    {
+        begin_word();
         if (words_.back().size() < max_setting_value) {
             words_.back().push_back(byte);
         }
@@ -219,8 +245,11 @@ private:
             sink_.put_as(Shape::many, words[0], rest_of(words), statement_line_);
             return;
         }
-        if (words.size() >= 2 && words[1] == "=") {
+        if (words.size() >= 2 && (words[1] == "=" || words[1] == "+=" || words[1] == ":=")) {
             words.erase(words.begin() + 1);
+        } else if (dialect_.name == "brace-lines" && words[0].size() > 1 &&
+                   words[0].ends_with(':')) {
+            words[0].pop_back(); // corosync's "name: value"
         } else if (words[0].size() > 1 && words[0].ends_with('=')) {
             words[0].pop_back();
         } else if (const auto at = words[0].find('='); at != std::string::npos && at > 0) {
@@ -265,15 +294,18 @@ private:
     void enter()
     {
         std::string name = words_.empty() ? "(block)" : words_[0];
+        if (name.size() > 1 && name.ends_with('=')) {
+            name.pop_back(); // wpa_supplicant's "network={"
+        }
         std::string identity = words_.size() > 1 ? rest_of(words_) : std::string();
         words_.clear();
         const bool is_list = is_list_block(name);
         if (is_list) {
             list_name_ = identity.empty() ? name : name + "[" + identity + "]";
         } else if (dialect_.name == "logrotate") {
-            sink_.open("log", name.substr(0, 120));
+            sink_.open("log", name.substr(0, 120), number_);
         } else {
-            sink_.open(name, identity);
+            sink_.open(name, identity, number_);
         }
         blocks_.push_back({line_indent_, is_list});
         words_.clear();
@@ -304,7 +336,9 @@ private:
     std::string_view text_;
     const Dialect& dialect_;
     Sink& sink_;
-    bool semicolons_;
+    bool semicolons_; ///< statements end with ";" alone
+    bool block_comments_;
+    bool either_; ///< … or with ";" or their line
     bool balanced_;
     std::size_t number_ = 0;
     std::size_t line_indent_ = 0;
@@ -314,6 +348,8 @@ private:
     std::string script_;
     bool in_word_ = false;
     bool closes_variable_ = false;
+    bool in_comment_ = false;
+    int parentheses_ = 0; ///< that are open
     std::vector<Block> blocks_;
 };
 

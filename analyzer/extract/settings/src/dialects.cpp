@@ -153,6 +153,17 @@ constexpr std::array snmp_directives = {Directive{"rocommunity*", Shape::many},
                                         Directive{"proc", Shape::many},
                                         Directive{"extend", Shape::many}};
 
+constexpr std::array lighttpd_directives = {Directive{"server.modules", Shape::commas},
+                                            Directive{"index-file.names", Shape::commas},
+                                            Directive{"include*", Shape::many}};
+
+constexpr std::array squid_directives = {Directive{"acl", Shape::many},
+                                         Directive{"http_access", Shape::many},
+                                         Directive{"http_port", Shape::many},
+                                         Directive{"refresh_pattern", Shape::many},
+                                         Directive{"cache_dir", Shape::many},
+                                         Directive{"include", Shape::many}};
+
 constexpr std::array<Directive, 0> no_directives = {};
 
 // clang-format off
@@ -183,6 +194,17 @@ constexpr Dialect keepalived{.name = "keepalived", .read = read_brace, .comment 
 constexpr Dialect logrotate{.name = "logrotate", .read = read_brace, .directives = no_directives, .headers = "newline"};
 constexpr Dialect dovecot{.name = "dovecot", .read = read_brace, .headers = "newline"};
 constexpr Dialect apt_conf{.name = "apt-conf", .read = read_brace, .inline_comment = true};
+/// A statement per line, with or without ";", "=" or ":"; blocks in braces.
+constexpr Dialect brace_lines{.name = "brace-lines", .read = read_brace, .headers = "newline"};
+constexpr Dialect lighttpd{.name = "lighttpd", .read = read_brace, .directives = lighttpd_directives, .headers = "newline"};
+constexpr Dialect squid{.name = "squid", .read = read_words, .directives = squid_directives};
+constexpr Dialect openvpn{.name = "openvpn", .read = read_words, .comment = "#;"};
+constexpr Dialect frr{.name = "frr", .read = read_words, .comment = "#!", .headers = "router interface vrf route-map"};
+constexpr Dialect ipsec{.name = "ipsec", .read = read_words, .headers = "config conn ca"};
+constexpr Dialect monit{.name = "monit", .read = read_words, .headers = "check"};
+constexpr Dialect switches{.name = "switches", .read = read_ini};
+constexpr Dialect exim{.name = "exim", .read = read_equals, .headers = "code"};
+constexpr Dialect clauses{.name = "clauses", .read = read_colon, .inline_comment = true, .headers = "sections"};
 constexpr Dialect brace{.name = "brace", .read = read_brace};
 constexpr Dialect apache{.name = "apache", .read = read_apache, .fold_case = true, .directives = apache_directives};
 constexpr Dialect haproxy{.name = "haproxy", .read = read_haproxy, .directives = haproxy_directives, .headers = "global defaults frontend backend listen userlist peers resolvers mailers program cache ring http-errors"};
@@ -243,17 +265,23 @@ constexpr std::array rows = {
     Row{"/etc/logrotate.conf", &logrotate}, Row{"/etc/logrotate.d/*", &logrotate}, Row{"/etc/chrony/**", &chrony}, Row{"/etc/chrony.conf", &chrony}, Row{"/etc/ntp.conf", &chrony},
     Row{"/etc/snmp/*.conf", &snmpd}, Row{"/etc/fail2ban/**", &fail2ban}, Row{"/etc/rsyslog.conf", &rsyslog}, Row{"/etc/rsyslog.d/*", &rsyslog}, Row{"/etc/audit/**.rules", &lines},
     Row{"/etc/profile.d/*", &shell}, Row{"/etc/vsftpd.conf", &equals},
+    Row{"/etc/freeradius/**/mods-config/**", &lines}, Row{"/etc/freeradius/**README*", &lines}, Row{"/etc/freeradius/**", &brace_lines}, Row{"/etc/corosync/*.conf", &brace_lines}, Row{"/etc/multipath.conf", &brace_lines}, Row{"/etc/multipath/**.conf", &brace_lines}, Row{"/etc/bacula/**.conf", &brace_lines}, Row{"/etc/wpa_supplicant/*.conf", &brace_lines}, Row{"/etc/rspamd/**.conf", &brace_lines}, Row{"/etc/rspamd/**.inc", &brace_lines}, Row{"/etc/icinga2/**.conf", &brace_lines},
+    Row{"/etc/lighttpd/**.conf", &lighttpd}, Row{"/etc/dhcp/*.conf", &brace}, Row{"/etc/squid/**.conf", &squid}, Row{"/etc/openvpn/**.conf", &openvpn}, Row{"/etc/openvpn/**.ovpn", &openvpn}, Row{"/etc/frr/*.conf", &frr}, Row{"/etc/ipsec.conf", &ipsec}, Row{"/etc/ipsec.d/*.conf", &ipsec}, Row{"/etc/monit/monitrc*", &monit}, Row{"/etc/monit/monitrc.d/*", &monit}, Row{"/etc/monit/conf*/**", &monit}, Row{"/etc/ntpsec/*.conf", &chrony},
+    Row{"/etc/munin/*.conf", &words}, Row{"/etc/tinyproxy/*.conf", &words}, Row{"/etc/mosquitto/**.conf", &words}, Row{"/etc/rsnapshot.conf", &words}, Row{"/etc/clamav/*.conf", &words}, Row{"/etc/spamassassin/*.cf", &words}, Row{"/etc/spamassassin/*.pre", &words}, Row{"/etc/tor/torrc*", &words}, Row{"/etc/cups/*.conf", &apache}, Row{"/etc/proftpd/**.conf", &apache},
+    Row{"/etc/dnsmasq.conf", &switches}, Row{"/etc/dnsmasq.d/*", &switches}, Row{"/etc/turnserver.conf", &switches}, Row{"/etc/exim4/**", &exim}, Row{"/etc/unbound/**.conf", &clauses}, Row{"/etc/nsd/**.conf", &clauses}, Row{"**/pool_hba.conf", &pg_hba},
+    Row{"/etc/kea/*.conf", &json}, Row{"/etc/cloud/cloud.cfg", &yaml}, Row{"/etc/cloud/cloud.cfg.d/*.cfg", &yaml}, Row{"/etc/mongod.conf", &yaml}, Row{"/etc/telegraf/**.conf", &toml}, Row{"/etc/dbus-1/**.conf", &xml},
     Row{"**.json", &json}, Row{"**.yaml", &yaml}, Row{"**.yml", &yaml}, Row{"**.toml", &toml}, Row{"**.xml", &xml}};
 // clang-format on
 
-constexpr std::array<const Dialect*, 54> dialects = {
-    &ini,       &php,     &mysql,    &samba,    &systemd,  &fail2ban,    &toml,       &shell,
-    &equals,    &sysctl,  &postfix,  &postgres, &sshd,     &redis,       &chrony,     &resolv,
-    &snmpd,     &words,   &options,  &colon,    &nginx,    &bind,        &nftables,   &keepalived,
-    &logrotate, &dovecot, &apt_conf, &brace,    &apache,   &haproxy,     &interfaces, &fstab,
-    &crypttab,  &passwd,  &group,    &shadow,   &services, &limits,      &pg_hba,     &hosts,
-    &exports,   &pam,     &cron,     &crontab,  &sudoers,  &apt_sources, &deb822,     &master,
-    &rsyslog,   &modules, &json,     &yaml,     &xml,      &lines};
+constexpr std::array dialects = {
+    &ini,       &php,     &mysql,    &samba,    &systemd,  &fail2ban,    &toml,        &shell,
+    &equals,    &sysctl,  &postfix,  &postgres, &sshd,     &redis,       &chrony,      &resolv,
+    &snmpd,     &words,   &options,  &colon,    &nginx,    &bind,        &nftables,    &keepalived,
+    &logrotate, &dovecot, &apt_conf, &brace,    &apache,   &haproxy,     &interfaces,  &fstab,
+    &crypttab,  &passwd,  &group,    &shadow,   &services, &limits,      &pg_hba,      &hosts,
+    &exports,   &pam,     &cron,     &crontab,  &sudoers,  &apt_sources, &deb822,      &master,
+    &rsyslog,   &modules, &json,     &yaml,     &xml,      &lines,       &brace_lines, &lighttpd,
+    &squid,     &openvpn, &frr,      &ipsec,    &monit,    &switches,    &exim,        &clauses};
 
 /// Copies that package tools and editors leave beside a file speak its dialect.
 std::string_view without_copy_suffix(std::string_view path)
@@ -311,6 +339,7 @@ struct LineForms {
     std::size_t colons = 0;   ///< name: …
     std::size_t braces = 0;   ///< … { or } or ;
     std::size_t tags = 0;     ///< <…>
+    std::size_t nested = 0;   ///< "name: …" that is indented below another one
 };
 
 bool is_assignment(std::string_view line)
@@ -323,11 +352,15 @@ bool is_assignment(std::string_view line)
 LineForms forms_of(std::string_view text)
 {
     LineForms forms;
+    bool opens = false;
     for (std::string_view line : split_lines(text)) {
+        const bool indented = line.starts_with("  ");
         line = trim(line);
         if (line.empty() || line.front() == '#' || line.front() == ';') {
             continue;
         }
+        forms.nested += opens && indented ? 1U : 0U;
+        opens = line.back() == ':';
         const auto count = [](std::size_t& number, bool has) { number += has ? 1U : 0U; };
         const auto sign = line.find_first_of("=:{ \t");
         ++forms.total;
@@ -346,7 +379,7 @@ const Dialect& dialect_by_content(std::string_view text)
 {
     const auto forms = forms_of(text.substr(0, 64U * 1024U));
     const std::string_view start = trim(text.substr(0, 256));
-    if (start.starts_with("<?xml")) {
+    if (start.starts_with("<?xml") || start.starts_with("<!")) {
         return xml;
     }
     if (forms.tags * 2 > forms.total) {
@@ -365,7 +398,7 @@ const Dialect& dialect_by_content(std::string_view text)
         return equals;
     }
     if (forms.total > 1 && forms.colons * 10 >= forms.total * 8) {
-        return start.starts_with("---") ? yaml : colon;
+        return start.starts_with("---") || forms.nested > 0 ? yaml : colon;
     }
     return lines;
 }

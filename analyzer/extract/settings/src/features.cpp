@@ -18,7 +18,9 @@ std::vector<Feature> settings_features(std::string_view path, const SettingsFile
         }
         feature.attribute = setting.key.substr(at);
         feature.value = setting.value;
-        if (feature.attribute.find(element_mark) != std::string::npos) {
+        if (feature.attribute == empty_record) {
+            feature.value_type = ValueType::present;
+        } else if (feature.attribute.find(element_mark) != std::string::npos) {
             feature.value_type =
                 feature.attribute.starts_with(error_list) ? ValueType::damage : ValueType::present;
         }

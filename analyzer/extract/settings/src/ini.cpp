@@ -47,9 +47,9 @@ void read_ini(std::string_view text, const Dialect& dialect, Sink& sink)
             sink.close_all();
             if (end == std::string_view::npos) {
                 sink.error(line, number);
-                sink.reopen(trim(line.substr(1)));
+                sink.reopen(trim(line.substr(1)), {}, number);
             } else {
-                sink.reopen(trim(line.substr(1, end - 1)));
+                sink.reopen(trim(line.substr(1, end - 1)), {}, number);
             }
             return;
         }
@@ -131,7 +131,7 @@ void read_words(std::string_view text, const Dialect& dialect, Sink& sink)
         if (name.empty() || (opens && value.empty())) {
             sink.error(line, number);
         } else if (opens) {
-            sink.reopen(name, value);
+            sink.reopen(name, value, number);
         } else {
             sink.put(name, value.empty() ? "on" : value, number);
         }
@@ -140,13 +140,17 @@ void read_words(std::string_view text, const Dialect& dialect, Sink& sink)
 
 void read_colon(std::string_view text, const Dialect& dialect, Sink& sink)
 {
+    const bool clauses = dialect.headers == "sections";
     for_logical_lines(text, [&](std::string_view raw, std::size_t number) {
         const std::string_view line = strip_comment(raw, dialect);
         if (line.empty()) {
             return;
         }
         const Pair pair = split_at_sign(line, ":");
-        if (pair.sign && !pair.name.empty()) {
+        if (clauses && pair.sign && pair.value.empty()) { // unbound, nsd: "server:"
+            sink.close_all();
+            sink.open(pair.name, {}, number);
+        } else if (pair.sign && !pair.name.empty()) {
             sink.put(pair.name, pair.value, number);
         } else {
             sink.error(line, number);

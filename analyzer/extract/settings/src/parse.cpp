@@ -128,6 +128,7 @@ SettingsFile parse_settings(std::string_view path, std::string_view content, std
     file.dialect = dialect.name;
     settings::Sink sink(dialect, file);
     dialect.read(content, dialect, sink);
+    sink.finish();
     for (const NamedBlock& rule : named_blocks) {
         if (rule.dialect == dialect.name) {
             name_blocks(file, rule);

@@ -41,7 +41,7 @@ public:
                 drop_open(number);
             }
         }
-        sink_.open(name, tidy_value(inner.substr(name.size())));
+        sink_.open(name, tidy_value(inner.substr(name.size())), number);
         names_.push_back(name);
     }
 
@@ -105,7 +105,7 @@ void read_haproxy(std::string_view text, const Dialect& dialect, Sink& sink)
         const auto words = split_words(line);
         if (std::find(headers.begin(), headers.end(), words[0]) != headers.end()) {
             sink.close_all();
-            sink.reopen(words[0], after(words[0], line));
+            sink.reopen(words[0], after(words[0], line), number);
             return;
         }
         // "timeout server 50s", "server web1 10.0.0.1:80 check": two words name it.

@@ -61,16 +61,16 @@ std::string tidy_value(std::string_view text)
     return value;
 }
 
-void Sink::enter(std::string segment)
+void Sink::enter(std::string segment, std::size_t line)
 {
-    lengths_.push_back(prefix_.size());
-    if (lengths_.size() <= max_depth) {
+    records_.push_back({prefix_.size(), line, out_.settings.size()});
+    if (records_.size() <= max_depth) {
         prefix_ += within(std::move(segment), 128);
         prefix_ += '/';
     }
 }
 
-void Sink::open(std::string_view name, std::string_view identity)
+void Sink::open(std::string_view name, std::string_view identity, std::size_t line)
 {
     std::string segment = folded(name, dialect_);
     if (!identity.empty()) {
@@ -80,30 +80,50 @@ void Sink::open(std::string_view name, std::string_view identity)
     if (count > 1) {
         segment += "[" + std::to_string(count) + "]";
     }
-    enter(std::move(segment));
+    enter(std::move(segment), line);
 }
 
-void Sink::reopen(std::string_view name, std::string_view identity)
+void Sink::reopen(std::string_view name, std::string_view identity, std::size_t line)
 {
     std::string segment = folded(name, dialect_);
     if (!identity.empty()) {
         segment += "[" + tidy_value(identity) + "]";
     }
-    enter(std::move(segment));
+    enter(std::move(segment), line);
 }
 
 void Sink::close()
 {
-    if (!lengths_.empty()) {
-        prefix_.resize(lengths_.back());
-        lengths_.pop_back();
+    if (records_.empty()) {
+        return;
     }
+    const Record record = records_.back();
+    if (record.line != 0) {
+        if (record.before == out_.settings.size()) {
+            empty_.emplace(prefix_, record.line);
+        } else {
+            filled_.insert(prefix_);
+        }
+    }
+    prefix_.resize(record.outer);
+    records_.pop_back();
 }
 
 void Sink::close_all()
 {
-    prefix_.clear();
-    lengths_.clear();
+    while (!records_.empty()) {
+        close();
+    }
+}
+
+void Sink::finish()
+{
+    close_all();
+    for (const auto& [prefix, line] : empty_) {
+        if (!out_.cut && !filled_.contains(prefix)) {
+            add(prefix + std::string(empty_record), element_value, line);
+        }
+    }
 }
 
 std::string Sink::key_of(std::string_view name) const

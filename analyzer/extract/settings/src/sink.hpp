@@ -2,6 +2,8 @@
 
 #include "stemma/analyzer/settings.hpp"
 
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,13 +29,16 @@ public:
     Sink(const Dialect& dialect, SettingsFile& out) : dialect_(dialect), out_(out) {}
 
     /// Enters a record or section; `identity` may be empty. A second one with the same name and
-    /// identity gets a number: "location[/][2]".
-    void open(std::string_view name, std::string_view identity = {});
+    /// identity gets a number: "location[/][2]". With the line of its header, a record that stays
+    /// empty is said to be there: "location[/]/(empty)".
+    void open(std::string_view name, std::string_view identity = {}, std::size_t line = 0);
     /// Enters a section that, met again, is the same one (an ini section).
-    void reopen(std::string_view name, std::string_view identity = {});
+    void reopen(std::string_view name, std::string_view identity = {}, std::size_t line = 0);
     void close();
     void close_all();
-    [[nodiscard]] std::size_t depth() const noexcept { return lengths_.size(); }
+    /// After the last line: closes what is open, and says which records stayed empty.
+    void finish();
+    [[nodiscard]] std::size_t depth() const noexcept { return records_.size(); }
 
     /// A directive with a value, shaped by the dialect's table.
     void put(std::string_view name, std::string_view value, std::size_t line);
@@ -49,7 +54,12 @@ private:
         std::size_t index;
         bool is_set;
     };
-    void enter(std::string segment);
+    struct Record {
+        std::size_t outer;  ///< length of the prefix around it
+        std::size_t line;   ///< of its header; 0: not known
+        std::size_t before; ///< settings when it was entered
+    };
+    void enter(std::string segment, std::size_t line);
     void add(std::string key, std::string_view value, std::size_t line);
     void add_plain(std::string key, std::string_view value, std::size_t line);
     void add_words(const std::string& list, std::string_view value, bool commas, std::size_t line);
@@ -59,8 +69,10 @@ private:
     const Dialect& dialect_;
     SettingsFile& out_;
     std::string prefix_;
-    std::vector<std::size_t> lengths_;
+    std::vector<Record> records_;
     std::unordered_map<std::string, std::uint32_t> opened_;
+    std::map<std::string, std::size_t> empty_; ///< prefixes of records, with the line of the header
+    std::set<std::string> filled_;             ///< the same, of those with something in them
     std::unordered_map<std::string, Seen> seen_;
 };
 

@@ -45,6 +45,8 @@ private:
             ++at_;
         } else if (byte == '#' || text_.substr(at_, 2) == "//") {
             at_ = std::min(text_.find('\n', at_), text_.size());
+        } else if (text_.substr(at_, 2) == "/*") {
+            skip_comment();
         } else if (byte == '{' || byte == '[') {
             enter(byte == '[');
             ++at_;
@@ -54,6 +56,15 @@ private:
         } else {
             take_scalar(byte == '"' ? quoted() : bare());
         }
+    }
+
+    void skip_comment()
+    {
+        const auto end = text_.find("*/", at_ + 2);
+        const auto after = end == std::string_view::npos ? text_.size() : end + 2;
+        const std::string_view comment = text_.substr(at_, after - at_);
+        line_ += static_cast<std::size_t>(std::count(comment.begin(), comment.end(), '\n'));
+        at_ = after;
     }
 
     std::string quoted()
@@ -226,6 +237,10 @@ private:
     {
         const auto colon = find_colon(text);
         if (colon == std::string_view::npos) {
+            if (item && (text.back() == '|' || text.back() == '>')) {
+                in_block_text_ = true; // "- |": a text of lines, "- &name |" too
+                block_indent_ = at - 1;
+            }
             if (item && !levels_.empty()) {
                 sink_.element(pending_.empty() ? "items" : pending_, text, number);
             } else {

@@ -12,6 +12,9 @@ inline constexpr std::string_view element_mark = "\xE2\x88\x8B";
 /// user or group that is not there: "root (names nothing)".
 inline constexpr std::string_view names_nothing = " (names nothing)";
 
+/// Name of the only setting of a record that has none: "Journal/(empty)".
+inline constexpr std::string_view empty_record = "(empty)";
+
 /// Parts of a setting's key, "server[a/b]/location[/]/root∋x": "/" separates them outside of
 /// brackets and in front of a list's element; the last part keeps its element.
 /// returns  borrowed from `key`; never empty

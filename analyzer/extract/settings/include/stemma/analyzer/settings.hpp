@@ -17,7 +17,8 @@ namespace stemma::analyzer {
 ///        "server[shop.example:443]/root", "[/boot]/options". "∋" before the last part says that
 ///        the key is a list or a set of lines and the part one element: "mynetworks∋10.0.0.0/8";
 ///        an element's value is always "present". A line that the grammar cannot read is the
-///        element of a list of its own, "(not understood)∋LINE".
+///        element of a list of its own, "(not understood)∋LINE". A section or block with nothing
+///        in it has the one setting "NAME/(empty)".
 /// value  as written, without quotes and comments, blanks folded to one
 /// line   from 1
 struct Setting {
