@@ -16,6 +16,14 @@ namespace {
 
 constexpr double service_bonus = 2.0;
 
+std::string holders(std::size_t count)
+{
+    if (count == 0) {
+        return "none has";
+    }
+    return fmt::format("{} {}", count, count == 1 ? "has" : "have");
+}
+
 } // namespace
 
 double Survey::prior(const Item& item) const
@@ -34,8 +42,11 @@ double Survey::prior(const Item& item) const
         prior -= 3;
     }
     const auto [file, key] = pool_.describe(item.node);
-    if (file == "package:") {
+    if (file == "package:" && name != "state") {
         prior -= 2;
+    }
+    if (file == "/etc/motd" || file.starts_with("/etc/issue")) {
+        prior -= 3; // words for people: no program reads them
     }
     const bool reference = name.ends_with(names_nothing);
     if (item.question == Question::novelty && !reference) {
@@ -159,16 +170,17 @@ std::string Survey::reason_of(const Item& item) const
                            evidence.n - evidence.with,
                            evidence.n);
     } else if (item.question == Question::novelty) {
-        text =
-            evidence.with == 0
-                ? fmt::format("none of {} comparable peers has it", evidence.n)
-                : fmt::format("only {} of {} comparable peers have it", evidence.with, evidence.n);
+        text = evidence.with == 0 ? fmt::format("none of {} comparable peers has it", evidence.n)
+                                  : fmt::format("only {} of {} comparable peers {} it",
+                                                evidence.with,
+                                                evidence.n,
+                                                evidence.with == 1 ? "has" : "have");
     } else {
         text = fmt::format("{} of {} comparable peers have \"{}\", {} this value",
                            evidence.agreeing,
                            evidence.n,
                            expected_text(item),
-                           evidence.with == 0 ? "none has" : fmt::format("{} have", evidence.with));
+                           holders(evidence.with));
     }
     if (!item.note.empty()) {
         text += "; " + item.note;
@@ -196,12 +208,64 @@ Finding Survey::finding_of(const Item& item) const
     finding.node = item.node;
     finding.score = item.score;
     // One or two peers (a VM's own past) cannot say more: what differs from them is of interest.
-    const double enough = judge_.peers() <= 2 ? least : interesting;
+    const double enough = judge_.peers() <= 2 ? remarkable : interesting;
     finding.category = item.score >= enough ? Category::of_interest : Category::noise;
     finding.peers = item.evidence.n;
     finding.peers_with = item.evidence.with;
     finding.reason = reason_of(item);
+    if (item.question == Question::novelty && finding.score >= remarkable) {
+        say_what_is_in(item.node, finding);
+    }
     return finding;
+}
+
+/// What a new file, folder or record says is what somebody has to look at: it becomes members of
+/// the finding, its first one the place, and where it is alone also the setting.
+void Survey::say_what_is_in(NodeId node, Finding& finding) const
+{
+    constexpr std::size_t most = 20;
+    constexpr std::size_t quoted = 3;
+    const NodeRole role = pool_.node(node).role;
+    if (role != NodeRole::path && role != NodeRole::record) {
+        return;
+    }
+    std::vector<bool> below(pool_.nodes(), false);
+    below[node] = true;
+    std::vector<Place> inside;
+    for (const Observation& seen : judge_.target().seen) { // parents stand before their children
+        const Pool::Node& one = pool_.node(seen.node);
+        below[seen.node] = below[seen.node] || below[one.parent];
+        const bool says = one.role == NodeRole::setting || one.role == NodeRole::element;
+        if (says && below[seen.node] && inside.size() < most) {
+            inside.push_back(place_of(judge_, canonical_, seen.node));
+        }
+    }
+    if (inside.empty()) {
+        return;
+    }
+    finding.file = inside.front().file;
+    finding.line = inside.front().line;
+    if (inside.size() == 1) {
+        finding.setting = inside.front().setting;
+        finding.value = inside.front().value;
+    } else {
+        finding.members.push_back({finding.file, finding.setting});
+    }
+    std::vector<std::string> words;
+    for (const Place& place : inside) {
+        finding.members.push_back({place.file, place.setting});
+        if (words.size() < quoted) {
+            const std::string value = place.value.value_or("");
+            words.push_back(place.setting.find(element_mark) != std::string::npos
+                                ? place.setting
+                                : fmt::format("{} = {}", place.setting, value.substr(0, 60)));
+        }
+    }
+    if (inside.size() == 1) {
+        return; // it is the value
+    }
+    finding.reason +=
+        fmt::format("; it says {}{}", fmt::join(words, ", "), inside.size() > quoted ? ", …" : "");
 }
 
 /// Of many departures in one place at once each is the less likely to be the cause: an upgrade, not

@@ -315,10 +315,28 @@ void Judge::count(NodeId node, Question question, Evidence& evidence) const
     }
 }
 
-std::size_t Judge::novel_tail(NodeId parent, std::size_t common) const
+/// What is new in a folder is compared with what else is new there of its sort: a service beside
+/// services says nothing of a folder of drop-ins.
+std::string_view Judge::sort_of(NodeId node) const
 {
-    const std::uint64_t key = (static_cast<std::uint64_t>(parent) << 32U) | common;
-    const auto [found, fresh] = tails_.try_emplace(key, 0);
+    if (model_.pool.node(node).role != NodeRole::path) {
+        return {};
+    }
+    const std::string_view name = model_.pool.name_text(node);
+    const auto dot = name.rfind('.');
+    const std::string_view ending =
+        dot == std::string_view::npos || dot == 0 ? std::string_view{} : name.substr(dot);
+    const bool letters = std::all_of(ending.begin(), ending.end(), [](char byte) {
+        return byte == '.' || (byte >= 'a' && byte <= 'z');
+    });
+    return letters ? ending : std::string_view{};
+}
+
+std::size_t Judge::novel_tail(NodeId node, std::size_t common) const
+{
+    const NodeId parent = model_.pool.node(node).parent;
+    const std::string_view sort = sort_of(node);
+    const auto [found, fresh] = tails_.try_emplace({parent, common, std::string(sort)}, 0);
     if (!fresh) {
         return found->second;
     }
@@ -326,7 +344,7 @@ std::size_t Judge::novel_tail(NodeId parent, std::size_t common) const
     for (const NodeId child : model_.pool.node(parent).children) {
         const Pool::Node& node = model_.pool.node(child);
         if (node.majority != code_absent || node.exceptions.size() > common + excluded_.size() ||
-            node.operational) {
+            node.operational || sort_of(child) != sort) {
             continue;
         }
         if (const std::size_t here = present(child); here > common || here == 0) {
@@ -352,7 +370,7 @@ Evidence Judge::judge(NodeId id, Question question) const
                                                         : model_.for_presence[node.family];
     if (question == Question::novelty) {
         volatility = even_volatility;
-        const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
+        const std::size_t tail = novel_tail(id, std::max<std::size_t>(1, evidence.with));
         evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
     }
     evidence.rarity = rarity(volatility, std::min(evidence.k, evidence.n), evidence.n);
@@ -365,7 +383,7 @@ Evidence Judge::judge_shape(NodeId element) const
     Evidence evidence;
     evidence.n = present(node.parent);
     evidence.with = present(element);
-    const std::size_t tail = novel_tail(node.parent, std::max<std::size_t>(1, evidence.with));
+    const std::size_t tail = novel_tail(element, std::max<std::size_t>(1, evidence.with));
     evidence.k = std::min(evidence.n, std::max(evidence.with, tail));
     evidence.rarity = rarity(even_volatility, evidence.k, evidence.n);
     std::size_t pairs = 0;

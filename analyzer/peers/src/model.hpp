@@ -3,9 +3,11 @@
 #include "stemma/analyzer/peers.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -153,15 +155,16 @@ private:
     void choose_peers();
     [[nodiscard]] std::uint8_t class_of_target(const Context& context, NodeId file) const;
     void count(NodeId node, Question question, Evidence& evidence) const;
-    /// Peers that have something below `parent` that at most `common` peers have.
-    [[nodiscard]] std::size_t novel_tail(NodeId parent, std::size_t common) const;
+    /// Peers that have something of the node's sort beside it that at most `common` peers have.
+    [[nodiscard]] std::size_t novel_tail(NodeId node, std::size_t common) const;
+    [[nodiscard]] std::string_view sort_of(NodeId node) const;
 
     const PeerModel::Impl& model_;
     const Sample& target_;
     std::vector<VmIndex> excluded_;
     std::vector<VmIndex> compared_; ///< ascending
     std::vector<Code> codes_;
-    mutable std::unordered_map<std::uint64_t, std::size_t> tails_;
+    mutable std::map<std::tuple<NodeId, std::size_t, std::string>, std::size_t> tails_;
 };
 
 /// What a number says beside its rarity: added to the score, with the words for it.

@@ -160,6 +160,14 @@ void Survey::judge_reference(const Observation& observation)
     keep(std::move(item));
 }
 
+/// A digest or a size that is missing says only that the file was read in another way.
+bool Survey::is_only_measured(NodeId node) const
+{
+    const std::string_view name = pool_.name_text(node);
+    return pool_.node(node).role == NodeRole::attribute &&
+           (name == "sha256" || name == "size" || name == "lines");
+}
+
 void Survey::look_for_missing(NodeId parent)
 {
     if (strange_[parent] || pool_.node(parent).operational) {
@@ -168,7 +176,7 @@ void Survey::look_for_missing(NodeId parent)
     for (const NodeId child : pool_.node(parent).children) {
         const Pool::Node& node = pool_.node(child);
         if (node.operational || node.role == NodeRole::kind || node.role == NodeRole::shape ||
-            judge_.target_code(child) != code_absent ||
+            judge_.target_code(child) != code_absent || is_only_measured(child) ||
             pool_.name_text(child).ends_with(names_nothing)) {
             continue;
         }

@@ -9,7 +9,8 @@
 namespace stemma::analyzer {
 
 inline constexpr double interesting = 3.0;    ///< −ln 5%: what one healthy VM in twenty may show
-inline constexpr double least = 1.0;          ///< below it nothing is said at all
+inline constexpr double least = 0.1;          ///< below it nothing is said at all
+inline constexpr double remarkable = 1.0;     ///< beside one or two others: they cannot say more
 inline constexpr std::size_t few_records = 8; ///< with fewer, the record's type knows more
 
 /// One question to which the target's answer is remarkable.
@@ -45,6 +46,7 @@ private:
     void judge_value(const Observation& observation);
     void judge_type(const Observation& observation);
     void judge_reference(const Observation& observation);
+    [[nodiscard]] bool is_only_measured(NodeId node) const;
     [[nodiscard]] const Observation* seen(NodeId node) const;
     [[nodiscard]] NodeId child_named(NodeId parent, std::string_view name) const;
     [[nodiscard]] std::string upgraded_package(NodeId node) const;
@@ -53,6 +55,7 @@ private:
     [[nodiscard]] double prior(const Item& item) const;
     [[nodiscard]] std::string cause_of(const Item& item) const;
     [[nodiscard]] Finding finding_of(const Item& item) const;
+    void say_what_is_in(NodeId node, Finding& finding) const;
     [[nodiscard]] std::string reason_of(const Item& item) const;
     [[nodiscard]] std::string expected_text(const Item& item) const;
     void share_blame();

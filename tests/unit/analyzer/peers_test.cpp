@@ -306,3 +306,88 @@ TEST_CASE("a setting that names what is not there is one finding with the settin
     const Sample healthy = pool.read("fine", vm("/srv/c", true), true);
     CHECK(PeerModel(pool).rank(healthy, {}).of_interest == 0);
 }
+
+namespace {
+
+std::vector<std::pair<std::string, std::string>> service_files(int number)
+{
+    return {{"/etc/systemd/system/app.service", "[Service]\nExecStart=/bin/app\n"},
+            {"/etc/systemd/system/tool" + std::to_string(number) + ".service",
+             "[Service]\nExecStart=/opt/tool\n"}};
+}
+
+} // namespace
+
+TEST_CASE("a new drop-in is found among VMs that each have services of their own")
+{
+    Pool pool;
+    for (int i = 0; i < 20; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i), system_with(service_files(i))));
+    }
+    auto files = service_files(99);
+    files.emplace_back("/etc/systemd/system/app.service.d/limit.conf", "[Service]\nMemoryMax=8M\n");
+    const Sample target = pool.read("odd", system_with(files), true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(!ranking.findings.empty());
+    const Finding& first = ranking.findings.front();
+    CHECK(first.file == "/etc/systemd/system/app.service.d/limit.conf");
+    CHECK(first.setting == "Service/MemoryMax");
+    CHECK(first.value == "8M");
+    CHECK(first.line == 2);
+}
+
+TEST_CASE("a new file with several settings is shown with what it says")
+{
+    Pool pool;
+    for (int i = 0; i < 5; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i),
+                           system_with({{"/etc/ssh/sshd_config", "Port 22\n"}})));
+    }
+    const Sample target =
+        pool.read("odd",
+                  system_with({{"/etc/ssh/sshd_config", "Port 22\n"},
+                               {"/etc/ssh/sshd_config.d/x.conf",
+                                "PasswordAuthentication yes\nPermitRootLogin yes\n"}}),
+                  true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(!ranking.findings.empty());
+    const Finding& first = ranking.findings.front();
+    CHECK(first.file == "/etc/ssh/sshd_config.d/x.conf");
+    CHECK(first.reason.find("passwordauthentication = yes") != std::string::npos);
+    CHECK(first.reason.find("permitrootlogin = yes") != std::string::npos);
+    REQUIRE(first.members.size() >= 3);
+    CHECK(first.members[1].setting == "passwordauthentication");
+}
+
+TEST_CASE(
+    "the first setting in a file that had only comments is the finding, not the file's digest")
+{
+    Pool pool;
+    const auto digest_of = [](FeatureSet set, const std::string& digest) {
+        Feature feature;
+        feature.kind = feature.type = "file";
+        feature.identity = feature.file = "/etc/systemd/journald.conf";
+        feature.attribute = "sha256";
+        feature.value = digest;
+        set.features.push_back(std::move(feature));
+        set.arrange();
+        return set;
+    };
+    for (int i = 0; i < 8; ++i) {
+        pool.add(pool.read(
+            "vm" + std::to_string(i),
+            digest_of(system_with({{"/etc/systemd/journald.conf", "[Journal]\n#Storage=auto\n"}}),
+                      "aa")));
+    }
+    const Sample target = pool.read(
+        "odd",
+        digest_of(system_with({{"/etc/systemd/journald.conf", "[Journal]\nStorage=none\n"}}), "bb"),
+        true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(ranking.findings.size() == 1);
+    CHECK(ranking.findings.front().setting == "Journal/Storage");
+    CHECK(ranking.findings.front().value == "none");
+}
