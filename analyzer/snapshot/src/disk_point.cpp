@@ -109,6 +109,18 @@ void clear_job(const virt::Domain& domain,
 
 } // namespace
 
+std::vector<std::string> other_disks(const virt::DomainDescription& description,
+                                     std::string_view target)
+{
+    std::vector<std::string> others;
+    for (const auto& disk : description.disks) {
+        if (disk.device == "disk" && !disk.read_only && disk.target != target) {
+            others.push_back(disk.target);
+        }
+    }
+    return others;
+}
+
 std::optional<PointMethod> point_method_from(std::string_view word) noexcept
 {
     for (const auto method : {PointMethod::backup, PointMethod::external, PointMethod::stopped}) {

@@ -163,8 +163,9 @@ RestorePlan plan_same(const virt::Connection& connection,
                     fmt::format("{} runs, and a restore replaces its disk", plan.name),
                     "stop it, or let it be stopped: --yes; or restore beside it: --as NAME");
     }
-    const auto disk =
-        disk_of(virt::describe_domain(domain->xml(virt::Domain::Which::next_start)), source.target);
+    const auto description = virt::describe_domain(domain->xml(virt::Domain::Which::next_start));
+    const auto& disk = disk_of(description, source.target);
+    plan.untouched = other_disks(description, source.target);
     plan.disk = disk.source;
     plan.format = disk.format == "qcow2" ? "qcow2" : "raw";
     find_backing(disk, plan);

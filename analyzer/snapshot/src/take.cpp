@@ -4,6 +4,7 @@
 #include "stemma/analyzer/file_volume.hpp"
 #include "stemma/analyzer/vm_features.hpp"
 #include "stemma/core/error.hpp"
+#include "stemma/core/text.hpp"
 #include "stemma/core/uuid.hpp"
 #include "stemma/virt/connection.hpp"
 #include "stemma/virt/domain_xml.hpp"
@@ -147,7 +148,14 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
         taken.features.arrange();
     }
     Keeper keeper(folder_.pool(), *draft, world_.cancel);
+    const auto left = other_disks(description, point.target());
     if (options.keep_disk) {
+        if (!left.empty()) {
+            world_.log.warning("{} of {} is kept, {} not: a snapshot has the system disk alone",
+                               point.target(),
+                               subject.name,
+                               join(left, ", "));
+        }
         keeper.keep(SnapshotFolder::Part::disk, *point.open());
     }
     Json memory = nullptr;
@@ -161,6 +169,7 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
     taken.body = {{"definition", definition_.name},
                   {"disk",
                    {{"kept", options.keep_disk},
+                    {"left", left},
                     {"method", to_string(point.method())},
                     {"pause_ms", static_cast<double>(point.pause().count()) / 1000},
                     {"target", point.target()}}},

@@ -79,6 +79,7 @@ Json restore_item(const analyzer::RestorePlan& plan,
             {"snapshot", snapshot.id},
             {"stops", plan.must_stop},
             {"taken", format_time(snapshot.taken)},
+            {"untouched", plan.untouched},
             {"uuid", plan.uuid}};
 }
 
@@ -119,6 +120,12 @@ int run_snapshot_restore(Context& context, const Args& args)
         analyzer::plan_restore(connection, restore_source(snapshot, folder, *kept), options);
     for (const auto& device : plan.left_out) {
         context.log().warning("{} goes without {} of {}", plan.name, device, snapshot.vm_name);
+    }
+    if (!plan.untouched.empty()) {
+        context.log().warning("{} of {} stays as it is now: the snapshot has {} alone",
+                              join(plan.untouched, ", "),
+                              plan.name,
+                              string_member(member(snapshot.body, "disk"), "target"));
     }
     if (!only_say) {
         doing(

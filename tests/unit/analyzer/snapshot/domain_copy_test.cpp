@@ -1,3 +1,4 @@
+#include "stemma/analyzer/disk_point.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/support/errors.hpp"
 #include "stemma/virt/domain_xml.hpp"
@@ -78,4 +79,11 @@ TEST_CASE("what is no domain cannot be copied")
         CHECK(support::error_of([&] { (void)copy_domain(text, names); })->code() ==
               ErrorCode::corrupt);
     }
+}
+
+TEST_CASE("disks that a snapshot of the system disk does not have are named, a CD is none")
+{
+    const auto about = virt::describe_domain(definition);
+    CHECK(other_disks(about, "vda") == std::vector<std::string>{"vdb"});
+    CHECK(other_disks(about, "vdb") == std::vector<std::string>{"vda"});
 }

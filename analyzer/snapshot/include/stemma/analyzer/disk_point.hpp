@@ -32,6 +32,10 @@ enum class PointMethod {
 std::string_view to_string(PointMethod method) noexcept;
 std::optional<PointMethod> point_method_from(std::string_view word) noexcept;
 
+/// Targets of the VM's disks that can be written to, without `target`: no snapshot has them.
+std::vector<std::string> other_disks(const virt::DomainDescription& description,
+                                     std::string_view target);
+
 /// The system disk of a VM as it was at one moment, for as long as the object lives. Whatever runs
 /// for it in the hypervisor ends with it, and so do its files; where this process is killed, the
 /// next DiskPoint of the same VM ends them. The VM runs on in either case.

@@ -43,6 +43,7 @@ struct RestorePlan {
     std::vector<std::filesystem::path> backing_folders{}; ///< of all files below
     std::string definition{};                             ///< of a new VM
     std::vector<std::string> left_out{};                  ///< of the definition
+    std::vector<std::string> untouched{}; ///< targets of the VM's disks that stay as they are now
 };
 
 /// throws  not_found: that libvirt has no such VM, and no definition of it was kept; conflict: the
