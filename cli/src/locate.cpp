@@ -1,7 +1,9 @@
 #include "stemma/cli/locate.hpp"
 
+#include "stemma/core/digest.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
+#include "stemma/postgres/address.hpp"
 
 namespace stemma::cli {
 
@@ -46,13 +48,15 @@ fs::path home_state_folder(const Environment& environment)
 }
 
 /// images/, snapshots/ and so on lie beside a store called lineage.db, else in a folder of its
-/// name.
+/// name; those of a ledger on a server, in one for each such ledger.
 fs::path
 state_beside(const std::string& url, const fs::path& folder, const Environment& environment)
 {
     constexpr std::string_view sqlite_prefix = "sqlite:";
-    if (url.find("://") != std::string::npos) {
-        return home_state_folder(environment);
+    if (postgres::is_address(url)) {
+        constexpr std::size_t digits = 16;
+        return home_state_folder(environment) / "ledgers" /
+               sha256(postgres::target(url)).hex().substr(0, digits);
     }
     const auto path = normal_path(
         url.starts_with(sqlite_prefix) ? url.substr(sqlite_prefix.size()) : url, folder);

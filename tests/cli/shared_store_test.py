@@ -188,6 +188,21 @@ def duplicates(folder, server):
         want(server.sql(statement, "dup", check=False).returncode != 0, f"not refused: {statement}")
 
 
+def started(folder, server):
+    """init makes the ledger and names it to the folder, unless the address holds a password."""
+    machine = Machine(folder, "started", server.make("started").replace(":geheim@", "@"))
+    other = Machine(folder, "started2", server.url("started"))
+    for each in (machine, other):
+        each.run("init")
+        want(os.listdir(os.path.join(each.home, ".stemma")) == [".gitignore"], "init made a file as well")
+        want(each.json("log")["items"] == [], "a new ledger says something")
+    with open(os.path.join(machine.home, "stemma.yaml"), encoding="utf-8") as settings:
+        want(machine.url in settings.read(), "the settings do not name the ledger")
+    del machine.environment["STEMMA_STORE"]
+    machine.run("ingest", "-", feed=lines([state("n", 1)]))
+    want(other.known() == {("n", 1)}, "what the settings name is not what init made")
+
+
 def many_writers(folder, server):
     machines = [Machine(folder, f"many{number}", None) for number in (1, 2)]
     url = server.make("many")
@@ -476,7 +491,7 @@ def secrets(folder, _):
                 want(SECRET.encode() not in file.read(), f"{where}/{name} holds a password")
 
 
-PARTS = (same_answers, duplicates, many_writers, pruned, killed_clients, killed_server, unsure_commits,
+PARTS = (same_answers, duplicates, started, many_writers, pruned, killed_clients, killed_server, unsure_commits,
          served, out_of_reach, rewritten, roles, secrets)
 
 

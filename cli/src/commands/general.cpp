@@ -3,6 +3,7 @@
 #include "stemma/cli/settings.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
+#include "stemma/core/json.hpp"
 #include "stemma/core/text.hpp"
 #include "stemma/lineage/store.hpp"
 
@@ -15,6 +16,25 @@ int run_doctor(Context& context, const Args& args); // doctor.cpp
 namespace {
 
 namespace fs = std::filesystem;
+
+bool is_team_ledger(const Context& context)
+{
+    return context.store_url.find("://") != std::string::npos;
+}
+
+/// A team's ledger is what the folder's store is from now on; an address with a password is not
+/// written down.
+std::string settings_for(const Context& context)
+{
+    auto text = settings_template();
+    constexpr std::string_view usual = "# store: .stemma/lineage.db";
+    const auto at = text.find(usual);
+    const bool is_public = lineage::shown_store(context.store_url) == context.store_url;
+    if (is_team_ledger(context) && is_public && at != std::string::npos) {
+        text.replace(at, usual.size(), "store: " + canonical_json(context.store_url));
+    }
+    return text;
+}
 
 int run_init(Context& context, const Args& args)
 {
@@ -31,18 +51,20 @@ int run_init(Context& context, const Args& args)
         write_file(inner / ".gitignore", "*\n");
     }
     if (!fs::exists(settings)) {
-        write_file(settings, settings_template());
+        write_file(settings, settings_for(context));
         context.log().info("wrote {}", settings.string());
-        // These settings name no other store: one that is empty answers, one that is missing is
-        // an error.
-        lineage::Store::open((inner / "lineage.db").string(),
-                             lineage::Store::Mode::write,
-                             context.clock(),
-                             context.log());
+        if (!is_team_ledger(context)) {
+            // These settings name no other store: one that is empty answers, one that is missing
+            // is an error.
+            lineage::Store::open((inner / "lineage.db").string(),
+                                 lineage::Store::Mode::write,
+                                 context.clock(),
+                                 context.log());
+        }
     }
     context.log().info("{} {}", made ? "made" : "already there:", inner.string());
-    if (context.store_url.find("://") != std::string::npos) {
-        (void)context.store(lineage::Store::Mode::write); // the ledger of a team is made here
+    if (is_team_ledger(context)) {
+        (void)context.store(lineage::Store::Mode::write); // makes it, or finds it
         context.log().info("the ledger in {} is there", lineage::shown_store(context.store_url));
     }
     context.log().info("next: stemma build -- make    (or whatever builds your project)");
