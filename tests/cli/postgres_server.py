@@ -85,6 +85,11 @@ class Server:
             raise RuntimeError(f"{text}: {done.stderr}")
         return done
 
+    def sql_file(self, name, database):
+        """For statements that are longer than a command line may be."""
+        subprocess.run([program("psql"), "-h", self.folder, "-U", "stemma", "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1",
+                        "-f", name], capture_output=True, check=True)
+
     def make(self, database):
         self.sql(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", database="postgres")
         self.sql(f"CREATE DATABASE {database}", database="postgres")

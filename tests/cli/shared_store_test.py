@@ -4,11 +4,13 @@
 usage: shared_store_test.py STEMMA [--long] [PART…]
 Each "machine" is a cache folder of its own. --long kills more often; parts are the functions below.
 """
+import contextlib
 import json
 import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -149,6 +151,10 @@ def same_answers(folder, server):
     pairs = [(json.loads(store.run("ledger", "checkpoint").stdout)) for store in (file, team)]
     want(pairs[0]["root"] == pairs[1]["root"] and pairs[0]["commit"] == pairs[1]["commit"] and pairs[0]["commit"] > 3,
          f"other roots: {pairs}")
+    with contextlib.closing(sqlite3.connect(f"file:{file.url}?mode=ro", uri=True)) as database:
+        roots = [row[0] for row in database.execute("SELECT lower(hex(root)) FROM commits ORDER BY no")]
+    theirs = server.sql("SELECT encode(root, 'hex') FROM stemma.commits ORDER BY no").stdout.split()
+    want(roots == theirs, f"other roots: {roots} {theirs}")
     second = Machine(folder, "second", team.url)
     for words in QUESTIONS:
         answers = [store.json(*words, status=None) for store in (file, team, second)]
@@ -459,6 +465,53 @@ def rewritten(folder, server):
     want("newer stemma" in newer.stderr and "upgrade" in newer.stderr, newer.stderr)
 
 
+LIES = {
+    "its own hash": "UPDATE stemma.event SET body = '{}', hash = sha256('{}') WHERE seq = 2",
+    "a missing event": "DELETE FROM stemma.event WHERE seq = 2",
+    "a root": "UPDATE stemma.commits SET root = chain WHERE no = 2",
+    "a chain": "UPDATE stemma.commits SET chain = root WHERE no = 2",
+    "a time": "UPDATE stemma.commits SET recorded = recorded - 1000000000000 WHERE no = 2",
+    "a missing commit": "DELETE FROM stemma.commits WHERE no = 2",
+    "a commit without end": "UPDATE stemma.commits SET last = 9223372036854775807 WHERE no = 3",
+    "no frame": "UPDATE stemma.event SET encoding = 1 WHERE seq = 2",
+    "an unknown encoding": "UPDATE stemma.event SET encoding = 77 WHERE seq = 2",
+    "no JSON": "UPDATE stemma.event SET body = '{' WHERE seq = 2",
+    "a deep JSON": "UPDATE stemma.event SET body = convert_to(repeat('[', 1000000), 'UTF8') WHERE seq = 2",
+    "no time": "UPDATE stemma.event SET at = 9223372036854775807 WHERE seq = 2",
+    "no text": "UPDATE stemma.event SET origin = '\\xff' WHERE seq = 2",
+    "no kind": "UPDATE stemma.event SET kind = '' WHERE seq = 2",
+    "a tombstone with a body": "UPDATE stemma.event SET encoding = 2 WHERE seq = 2",
+    "another type": "ALTER TABLE stemma.commits DROP CONSTRAINT commits_check, DROP CONSTRAINT commits_no_check, "
+                    "ALTER COLUMN last TYPE text",
+    "a short hash": "ALTER TABLE stemma.event DROP CONSTRAINT event_hash_check; UPDATE stemma.event SET hash = 'x' WHERE seq = 2",
+}
+
+
+def lies(folder, server):
+    """A server that says what is not so is refused, whatever it says, by a machine that has nothing to compare."""
+    honest = Machine(folder, "honest", server.make("honest"))
+    for number in range(1, 4):
+        honest.run("ingest", "-", feed=lines([state("r", number)]))
+    told = list(LIES.items())[:: 1 if LONG else 4]
+    if LONG:
+        bomb = subprocess.run("head -c 3000000000 /dev/zero | zstd -q", shell=True, capture_output=True, check=True).stdout
+        told.append(("a bomb", f"UPDATE stemma.event SET encoding = 1, body = '\\x{bomb.hex()}' WHERE seq = 2"))
+    for number, (what, statement) in enumerate(told):
+        server.sql("DROP DATABASE IF EXISTS lies WITH (FORCE)", "postgres")
+        server.sql("CREATE DATABASE lies TEMPLATE honest", "postgres")
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as script:
+            script.write(f"SET session_replication_role = replica; {statement};")
+            script.flush()
+            os.chmod(script.name, 0o644)
+            server.sql_file(script.name, "lies")
+        said = Machine(folder, f"lied{number}", server.url("lies")).run("log", status=1)
+        want(re.search("event 2|commit [23]|no number|32 bytes", said.stderr), f"{what}: {said.stderr}")
+    # What is hidden as if it were pruned is not a lie of a row; the proof of the whole finds it.
+    server.sql("SET session_replication_role = replica; UPDATE stemma.event SET encoding = 2, body = '' WHERE seq = 2", "honest")
+    found = Machine(folder, "hidden", honest.url).run("ledger", "verify", status=5)
+    want("nothing says that it was pruned" in found.stdout, f"hidden: {found}")
+
+
 def roles(folder, server):
     """What docs/lineage.md grants is enough, and no less is."""
     owner = Machine(folder, "owner", server.make("roles"))
@@ -492,7 +545,7 @@ def secrets(folder, _):
 
 
 PARTS = (same_answers, duplicates, started, many_writers, pruned, killed_clients, killed_server, unsure_commits,
-         served, out_of_reach, rewritten, roles, secrets)
+         served, out_of_reach, rewritten, lies, roles, secrets)
 
 
 def main():
