@@ -242,6 +242,7 @@ Json answer_log(lineage::Store& store, const http::Request& request, Time now)
 Json answer_outdated(lineage::Store& store, const http::Request& request, Time now)
 {
     constexpr std::array allowed = {std::string_view("package"),
+                                    std::string_view("channel"),
                                     std::string_view("to"),
                                     std::string_view("as_of"),
                                     std::string_view("known_at"),
@@ -249,7 +250,8 @@ Json answer_outdated(lineage::Store& store, const http::Request& request, Time n
     const Parameters parameters(request, allowed);
     Asked asked(store, parameters, now);
     Json items = Json::array();
-    for (const auto& found : asked.query().outdated(parameters.value("package").value_or(""))) {
+    for (const auto& found : asked.query().outdated(parameters.value("package").value_or(""),
+                                                    parameters.value("channel").value_or(""))) {
         if (asked.wants(found.node.kind)) {
             auto item = asked.query().item(found.node);
             item["package"] = found.package;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: transcript.py --bin FOLDER[:FOLDER…] TRANSCRIPT
+"""usage: transcript.py --bin FOLDER[:FOLDER…] TRANSCRIPT|PAGE.md
 
 Runs a recorded session again and compares what it prints. A transcript's lines:
 
@@ -12,6 +12,9 @@ Runs a recorded session again and compares what it prints. A transcript's lines:
 What differs in every run is written as <uuid>, <time>, <sha256>, <id> (other long hexadecimal
 names), <n> (seconds), <dir> (the temporary folder) and <home> (the one above it). STEMMA_ACCEPT=1 rewrites the transcript
 with what is printed now and reports the test as skipped, never as passed.
+
+Of a page, the blocks ```console are one session, run where the project's examples/ is; the page shows
+what was really printed, which is compared as above.
 """
 import argparse
 import difflib
@@ -23,6 +26,7 @@ import sys
 import tempfile
 
 TIMEOUT_S = 240
+EXAMPLES = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../examples"))
 
 VARYING = [
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
@@ -61,6 +65,30 @@ def parse(text):
     return items
 
 
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
+
+
+def console_blocks(page):
+    """What stands in the page's sessions, exits left out: a page does not show them."""
+    return "".join(CONSOLE.findall(page))
+
+
+def with_blocks(page, lines):
+    """The page with the lines of a session put into its blocks, command by command."""
+    commands = []
+    for line in lines:
+        if line.startswith("$ "):
+            commands.append([])
+        commands[-1].append(line)
+    taken = iter(commands)
+
+    def refill(block):
+        count = sum(line.startswith("$ ") for line in block.group(1).splitlines())
+        return "```console\n" + "".join(line + "\n" for _ in range(count) for line in next(taken)) + "```"
+
+    return CONSOLE.sub(refill, page)
+
+
 def normal(text, folder):
     text = text.replace(folder, "<dir>").replace(os.path.dirname(folder), "<home>")
     for pattern, name in VARYING:
@@ -79,11 +107,12 @@ def environment(bins, folder):
     }
 
 
-def replay(items, bins, folder):
-    """The transcript's lines as they are now."""
+def replay(items, bins, folder, shape):
+    """The transcript's lines as they are now; shape(text, folder) gives the lines of what was printed."""
     now = []
     work = os.path.join(folder, "work")
     os.mkdir(work)
+    os.symlink(EXAMPLES, os.path.join(work, "examples"))
     for item in items:
         if isinstance(item, str):
             now.append(item)
@@ -91,7 +120,7 @@ def replay(items, bins, folder):
         done = subprocess.run(["sh", "-c", item.command], cwd=work, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S,
                               env=environment(bins, folder), check=False)
-        printed = normal(done.stdout.decode("utf-8", "replace"), work)
+        printed = shape(done.stdout.decode("utf-8", "replace"), work)
         if item.silent:
             if done.returncode != 0:
                 sys.exit(f"transcript: preparation failed: {item.command}\n" + "\n".join(printed))
@@ -116,27 +145,61 @@ def recorded(items):
     return lines
 
 
+def differ(then, now):
+    """Says what is different; whether anything is."""
+    if now == then:
+        return False
+    print("\n".join(difflib.unified_diff(then, now, "recorded", "now", lineterm="")))
+    print("STEMMA_ACCEPT=1 in the environment rewrites what was recorded")
+    return True
+
+
+def accept(path, text, same):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    print(f"[stemma-skip] {path} was {'left' if same else 'rewritten'}")
+
+
+def check_page(path, page, run):
+    session = parse(console_blocks(page))
+    if not session:
+        sys.exit(f"transcript: {path} has no console blocks")
+    now = [line for line in run(session, lambda text, _: [line.rstrip() for line in text.splitlines()])
+           if not re.fullmatch(r"\? \d+", line)]
+    then = recorded(session)
+    if os.environ.get("STEMMA_ACCEPT") == "1":
+        accept(path, with_blocks(page, now), now == then)
+        return 0
+    if differ(normal("\n".join(then), "/nowhere/at/all"), normal("\n".join(now), "/nowhere/at/all")):
+        return 1
+    print(f"{len(session)} commands of the page print what it shows")
+    return 0
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--bin", required=True)
     options.add_argument("transcript")
     given = options.parse_args()
     with open(given.transcript, encoding="utf-8") as file:
-        items = parse(file.read())
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="stemma-cli-"))
-    try:
-        now = replay(items, given.bin, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        text = file.read()
+
+    def run(session, shape):
+        folder = os.path.realpath(tempfile.mkdtemp(prefix="stemma-cli-"))
+        try:
+            return replay(session, given.bin, folder, shape)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    if given.transcript.endswith(".md"):
+        return check_page(given.transcript, text, run)
+    items = parse(text)
+    now = run(items, normal)
     then = recorded(items)
     if os.environ.get("STEMMA_ACCEPT") == "1":
-        with open(given.transcript, "w", encoding="utf-8") as file:
-            file.write("\n".join(now) + "\n")
-        print(f"[stemma-skip] {given.transcript} was {'left' if now == then else 'rewritten'}")
+        accept(given.transcript, "\n".join(now) + "\n", now == then)
         return 0
-    if now != then:
-        print("\n".join(difflib.unified_diff(then, now, "recorded", "now", lineterm="")))
-        print("STEMMA_ACCEPT=1 in the environment rewrites the transcript")
+    if differ(then, now):
         return 1
     print(f"{sum(isinstance(item, Run) for item in items)} commands print what was recorded")
     return 0

@@ -47,9 +47,12 @@ int run_outdated(Context& context, const Args& args)
     Question question(context, args);
     auto& query = question.query();
     Json items = Json::array();
-    for (const auto& found : query.outdated(words.empty() ? std::string() : words[0])) {
-        const auto channel = args.value("channel");
-        if (!question.wants(found.node.kind) || (channel && *channel != found.channel)) {
+    const auto channel = args.value("channel").value_or("");
+    // A line that nobody set a head for is no channel, and can be asked for all the same.
+    const bool line = channel.starts_with("branch ") || channel == "newest of the name";
+    for (const auto& found :
+         query.outdated(words.empty() ? std::string() : words[0], line ? std::string() : channel)) {
+        if (!question.wants(found.node.kind) || (line && channel != found.channel)) {
             continue;
         }
         auto item = query.item(found.node);

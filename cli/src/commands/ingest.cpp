@@ -122,6 +122,25 @@ bool is_manifest(std::string_view text)
     return line.find("\"stemma.event/") == std::string_view::npos;
 }
 
+/// One JSON value a line, and the first is no event: as one document it would be "not valid JSON"
+/// in its second line, which misleads.
+void expect_one_value(std::string_view text, const std::string& name)
+{
+    const auto end = text.find('\n');
+    if (end == std::string_view::npos || trim(text.substr(end)).empty()) {
+        return;
+    }
+    try {
+        parse_json(text.substr(0, end), name);
+    } catch (const Error&) {
+        return; // a value of many lines
+    }
+    throw Error(ErrorCode::corrupt,
+                fmt::format("{}: line 1 is no event: its \"schema\" is not \"stemma.event/1\"",
+                            printable(name)),
+                "`stemma log SEL --format ndjson` shows how events are written");
+}
+
 Taken take(Context& context, lineage::Store& store, const std::string& name)
 {
     const auto text = name == "-" ? read_file("/dev/stdin") : read_file(name, 4ULL << 30U);
@@ -137,6 +156,7 @@ Taken take(Context& context, lineage::Store& store, const std::string& name)
     if (const auto taken = take_foreign(context, store, text, name)) {
         return *taken;
     }
+    expect_one_value(text, name);
     return take_manifest(store, model::manifest_from_json(parse_json(text, name)));
 }
 

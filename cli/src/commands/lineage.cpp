@@ -84,7 +84,8 @@ Command outdated_row()
             .summary = "VMs and images that hold something older than the head of its channel",
             .synopsis = "[PACKAGE]",
             .description =
-                "The head of a channel is what the newest channel.set event of that channel says. "
+                "The head of a channel is what `stemma channel set` said last. What is the head of "
+                "any channel is not out of date, unless --channel asks for one of them. "
                 "Where none was set for a name, the head is the package packed last under the same "
                 "name and architecture from the same branch; for images, the newest of the name. "
                 "The largest version number is never asked.",
@@ -94,6 +95,38 @@ Command outdated_row()
                          {"stemma outdated shop --to vms", "VMs with an old shop."}},
             .exits = question_exits,
             .run = run_outdated};
+}
+
+Command channel_set_row()
+{
+    return {.name = "channel set",
+            .summary = "says which version of a package or an image is the head of a channel",
+            .synopsis = "CHANNEL SEL",
+            .description =
+                "Records, as a fact with a time, that the package or image SEL is what everything "
+                "of its name should be at, in CHANNEL (stable, testing, a customer's name, …). "
+                "`stemma outdated` then tells which VMs and images are not. An older version may "
+                "become the head: the newest number is never asked. A package may also be one of "
+                "the distribution, which an image's package database lists.",
+            .options = {},
+            .examples = {{"stemma channel set stable package:shop=1.1", "What to be at."},
+                         {"stemma channel set security package:openssl=3.0.16-1~deb12u1",
+                          "The fixed version of a distribution's package."},
+                         {"stemma channel set stable image:web", "An image, as its name is now."}},
+            .exits = {},
+            .run = run_channel_set};
+}
+
+Command channel_list_row()
+{
+    return {.name = "channel list",
+            .summary = "the heads of channels",
+            .synopsis = "[CHANNEL]",
+            .description = "CHANNEL may be a pattern.",
+            .options = question_options(),
+            .examples = {{"stemma channel list --as-of 3d", "What they were three days ago."}},
+            .exits = question_exits,
+            .run = run_channel_list};
 }
 
 Command common_row()
@@ -156,6 +189,8 @@ std::vector<Command> lineage_commands()
             why_row(),
             log_row(),
             outdated_row(),
+            channel_set_row(),
+            channel_list_row(),
             common_row(),
             diff_row(),
             run_row(),

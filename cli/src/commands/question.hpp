@@ -86,6 +86,8 @@ int run_what(Context& context, const Args& args);
 int run_why(Context& context, const Args& args);
 int run_log(Context& context, const Args& args);
 int run_outdated(Context& context, const Args& args);
+int run_channel_set(Context& context, const Args& args);
+int run_channel_list(Context& context, const Args& args);
 int run_common(Context& context, const Args& args);
 int run_diff(Context& context, const Args& args);
 int run_ingest(Context& context, const Args& args);

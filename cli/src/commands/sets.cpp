@@ -95,6 +95,13 @@ Json values(const std::set<std::string>& side)
     return text;
 }
 
+void shorten_digest(Json& value)
+{
+    if (value.is_string() && Digest::from_hex(value.get<std::string>())) {
+        value = value.get<std::string>().substr(0, 12);
+    }
+}
+
 const std::vector<Column> diff_columns = {
     {.title = "TYPE", .member = "type"},
     {.title = "NAME", .member = "name"},
@@ -131,6 +138,13 @@ int run_diff(Context& context, const Args& args)
                          {"b", values(sides.b)}});
     }
     const bool differ = !items.empty();
+    if (context.format == Format::table) { // 64 digits on either side push the rest off the screen
+        for (auto& item : items) {
+            for (const char* side : {"a", "b"}) {
+                shorten_digest(item[side]);
+            }
+        }
+    }
     const int status = question.answer("stemma.diff/1", std::move(items), diff_columns);
     return status == 0 && differ ? 3 : status;
 }

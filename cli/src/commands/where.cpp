@@ -50,7 +50,7 @@ std::string describe(const Json& item)
     } else if (type == "artifact") {
         line += fmt::format("  [{}] sha256 {}", text("kind"), shortened("sha256"));
     } else if (type == "package") {
-        line += fmt::format("  sha256 {}", shortened("sha256"));
+        line += text("sha256").empty() ? "" : fmt::format("  sha256 {}", shortened("sha256"));
     } else if (type == "image") {
         line += fmt::format("  digest {}", shortened("digest"));
     } else if (type == "vm") {

@@ -30,9 +30,13 @@ struct VersionTest {
 
 VersionTest version_test(const std::string& value)
 {
-    const auto at = value.find_first_of("<>=");
+    // NAME@VERSION, as a purl has it; "@scope/name" is a name.
+    const auto at = value.find_first_of("<>=@", value.starts_with("@") ? 1 : 0);
     if (at == std::string::npos || value.starts_with("pkg:")) {
         return {value, "", ""};
+    }
+    if (value[at] == '@' && at + 1 < value.size()) {
+        return {value.substr(0, at), "=", value.substr(at + 1)};
     }
     const auto rest = value.find_first_not_of("<>=", at);
     VersionTest test{value.substr(0, at), value.substr(at, rest - at), ""};

@@ -57,7 +57,17 @@ struct Outdated {
     std::string package;
     std::string version;
     std::string head;    ///< version, or digest of an image
-    std::string channel; ///< its name; "branch NAME" or "name" where none was set
+    std::string channel; ///< its name; "branch NAME" or "newest of the name" where none was set
+};
+
+/// What the newest channel.set of a channel says about one name.
+struct ChannelHead {
+    std::string channel;
+    std::string kind; ///< package or image
+    std::string name;
+    std::string version;               ///< empty: not said
+    std::optional<std::string> digest; ///< 32 bytes
+    Time at{};
 };
 
 /// Asks one store in one view. Sees the store as it is at its first question, and holds what it
@@ -103,7 +113,11 @@ public:
     std::optional<Time> first_seen(Node node);
 
     /// VMs and images that hold something older than the head of its channel. See docs/lineage.md.
-    std::vector<Outdated> outdated(std::string_view package);
+    /// package  a name or pattern of packages and images; empty: all
+    /// channel  only what this channel says; empty: what is the head of any is not out of date
+    std::vector<Outdated> outdated(std::string_view package, std::string_view channel = {});
+    /// By channel, kind and name.
+    std::vector<ChannelHead> channel_heads();
 
     /// Ledger positions of the events that concern any of `nodes`, by valid time.
     std::vector<std::uint64_t> history(const Nodes& nodes);
