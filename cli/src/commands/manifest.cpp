@@ -163,7 +163,7 @@ std::string heading(const model::Manifest& manifest)
     return text;
 }
 
-int run_show(Context& context, const Args& args)
+int run_manifest_show(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 2, "FILE|BUILD [ARTIFACT]");
     const auto [manifest, name] = wanted(context, words);
@@ -195,7 +195,7 @@ int run_show(Context& context, const Args& args)
                  {"TARGET", "target"}});
 }
 
-int run_diff(Context& context, const Args& args)
+int run_manifest_diff(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(2, 2, "BEFORE AFTER");
     const auto before = load(context, words[0]);
@@ -224,7 +224,7 @@ int run_diff(Context& context, const Args& args)
     return changes.empty() ? shown : exit_differs;
 }
 
-int run_verify(Context& context, const Args& args)
+int run_manifest_verify(Context& context, const Args& args)
 {
     const auto& words = args.expect_words(1, 1, "FILE|BUILD");
     const auto manifest = load(context, words[0]);
@@ -276,7 +276,7 @@ std::vector<Command> manifest_commands()
                       {"stemma manifest show shop.json shopd", "One artifact of a manifest file."},
                       {"stemma manifest show build/shopd", "The program that lies there."}},
          .exits = {},
-         .run = run_show},
+         .run = run_manifest_show},
         {.name = "manifest diff",
          .summary = "what changed between two builds, and why each artifact changed",
          .synopsis = "BEFORE AFTER",
@@ -287,7 +287,7 @@ std::vector<Command> manifest_commands()
          .options = {},
          .examples = {{"stemma manifest diff shop-1.json shop-2.json", "Two manifest files."}},
          .exits = "3 the builds differ",
-         .run = run_diff},
+         .run = run_manifest_diff},
         {.name = "manifest verify",
          .summary = "hash a build's files again and compare them with its manifest",
          .synopsis = "FILE|BUILD [--root FOLDER] [--all]",
@@ -298,7 +298,7 @@ std::vector<Command> manifest_commands()
                      {"all", "", "list files that are the same, too"}},
          .examples = {{"stemma manifest verify shop", "Is everything still as it was built?"}},
          .exits = "3 a file changed or is gone",
-         .run = run_verify},
+         .run = run_manifest_verify},
     };
 }
 
