@@ -76,7 +76,8 @@ int run_pack(Context& context, const Args& args)
                             {"BASIS", "basis"},
                             {"SHA256", "sha256", Column::Align::left, Column::Style::digest}});
     if (unexplained != 0) {
-        context.log().warning("{} of the packaged files are unexplained", unexplained);
+        context.log().warning(
+            "{} packaged file{} unexplained", unexplained, unexplained == 1 ? " is" : "s are");
     }
     return unexplained != 0 && args.has("strict") ? 4 : shown;
 }

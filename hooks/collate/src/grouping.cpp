@@ -35,6 +35,11 @@ bool overlap(const ProcessRecord& a, const ProcessRecord& b)
 
 } // namespace
 
+bool runs_script(const Image& image)
+{
+    return image.argv.size() > 1 && !image.argv[1].starts_with('-');
+}
+
 const Image* main_image(const ProcessRecord& record)
 {
     const Image* best = nullptr;
@@ -75,6 +80,7 @@ Grouping::Grouping(const Recorded& recorded)
         roles_.push_back(role_of_process(recorded, process.record));
         by_serial_[{process.writer, process.record.serial}] = i;
     }
+    splits_.resize(roles_.size(), false);
     find_schedulers();
 }
 
@@ -115,11 +121,16 @@ void Grouping::find_schedulers()
         }
         auto above = parent(i);
         for (int depth = 0; above && roles_[*above] == Role::shell && depth < 64; ++depth) {
+            const auto* image = main_image(recorded_.processes[*above].record);
+            if (image != nullptr && runs_script(*image) && ++tools[*above] == 2) {
+                splits_[*above] = true;
+            }
             above = parent(*above);
         }
         if (above && roles_[*above] == Role::other && tag_of(*above) == nullptr &&
             ++tools[*above] == 2) {
             roles_[*above] = Role::scheduler;
+            splits_[*above] = true;
         }
     }
 }
@@ -241,7 +252,7 @@ void Grouping::join_with_writer_above(std::size_t index)
         const auto& path = recorded_.files[access.id].path;
         auto above = parent(index);
         for (int depth = 0; above && depth < 64; ++depth, above = parent(*above)) {
-            if (roles_[*above] == Role::scheduler) {
+            if (roles_[*above] == Role::scheduler || splits_[*above]) {
                 break;
             }
             if (writes(*above, path)) {

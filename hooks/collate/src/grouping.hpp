@@ -26,6 +26,8 @@ public:
     /// The number of the process that the others of its group joined.
     std::size_t group_of(std::size_t index) { return groups_.find(index); }
     [[nodiscard]] Role role(std::size_t index) const { return roles_[index]; }
+    /// True for a script that runs two tools or more: what its children write is theirs.
+    [[nodiscard]] bool splits(std::size_t index) const { return splits_[index]; }
 
     /// The launcher's words for a process: its own, or those of the nearest process above.
     const Tag* tag_of(std::size_t index);
@@ -64,8 +66,12 @@ private:
     const Recorded& recorded_;
     Groups groups_;
     std::vector<Role> roles_;
+    std::vector<bool> splits_;
     std::unordered_map<std::pair<std::uint64_t, std::uint64_t>, std::size_t, SerialHash> by_serial_;
 };
+
+/// A shell with a script, and not with a command line.
+bool runs_script(const Image& image);
 
 /// The program that a process is known by: the last that is no shell, else the last. Null: it never
 /// became one.

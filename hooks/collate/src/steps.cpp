@@ -3,6 +3,7 @@
 #include "stemma/hooks/session.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <string_view>
 
@@ -42,12 +43,6 @@ StepKind kind_of(Role role, bool linked)
         return StepKind::generate;
     }
     return StepKind::other;
-}
-
-/// A shell with a script, and not with a command line.
-bool runs_script(const Image& image)
-{
-    return image.argv.size() > 1 && !image.argv[1].starts_with('-');
 }
 
 /// How well a program names the step that its group is.
@@ -141,32 +136,50 @@ private:
         }
     }
 
-    /// "sed … > Makefile" in a script that schedules: the shell opened what sed wrote. That is
+    /// "sed … > Makefile" in a script that runs tools: the shell opened what sed wrote. That is
     /// sed's, and comes from the script too, which says what sed is to do.
     void leave_to_children()
     {
         std::multimap<SeenIndex, DraftStep*> writers;
         for (auto& [group, step] : steps_) {
             for (const auto output : step.outputs) {
-                if (step.role != Role::scheduler) {
+                if (!grouping_.splits(group)) {
                     writers.emplace(output, &step);
                 }
             }
         }
         for (auto& [group, step] : steps_) {
-            if (step.role != Role::scheduler) {
+            if (!grouping_.splits(group)) {
                 continue;
             }
-            std::erase_if(step.outputs, [&, &scheduler = step](SeenIndex output) {
+            const auto script = script_of(step);
+            std::erase_if(step.outputs, [&](SeenIndex output) {
                 const auto [first, last] = writers.equal_range(output);
                 for (auto writer = first; writer != last; ++writer) {
-                    if (scheduler.tool && !is_system_path(recorded_.files[*scheduler.tool].path)) {
-                        writer->second->inputs.insert(*scheduler.tool);
+                    if (script) {
+                        writer->second->inputs.insert(*script);
                     }
                 }
                 return first != last;
             });
         }
+    }
+
+    /// The file that a shell was told to run, as itself ("./configure") or as its argument.
+    [[nodiscard]] std::optional<SeenIndex> script_of(const DraftStep& step) const
+    {
+        if (step.tool && !is_system_path(recorded_.files[*step.tool].path)) {
+            return step.tool;
+        }
+        if (step.role != Role::shell || step.argv.size() < 2) {
+            return std::nullopt;
+        }
+        const auto path = (std::filesystem::path(step.cwd) / step.argv[1]).lexically_normal();
+        const auto found =
+            std::find_if(step.inputs.begin(), step.inputs.end(), [&](SeenIndex input) {
+                return recorded_.files[input].path == path;
+            });
+        return found == step.inputs.end() ? std::nullopt : std::optional(*found);
     }
 
     /// What a scheduler copies, renames or signs comes from that one file, and not from all that it
