@@ -530,6 +530,39 @@ def roles(folder, server):
     tells.run("ledger", "verify", "--rebuild")
 
 
+def passwords(folder, server):
+    """Asked for by the server: in the address, in a password file, by a service."""
+    server.make("locked")
+    server.sql(f"DROP ROLE IF EXISTS member; CREATE ROLE member LOGIN SUPERUSER PASSWORD '{SECRET}'", "locked")
+    rules = os.path.join(server.data, "pg_hba.conf")
+    with open(rules, encoding="utf-8") as file:
+        usual = file.read()
+    with open(rules, "w", encoding="utf-8") as file:
+        file.write("local locked member scram-sha-256\n" + usual)
+    server.sql("SELECT pg_reload_conf()", "postgres")
+    place = f"/locked?host={server.folder}"
+    inside = Machine(folder, "inside", f"postgresql://member:{SECRET}@{place}")
+    wait_for(lambda: Machine(folder, "none", f"postgresql://member@{place}").run("log", status=None).stderr.count("password"),
+             "a server that asks for a password")
+    inside.run("ingest", "-", feed=lines([state("p", 1)]))
+    wrong = Machine(folder, "wrong", f"postgresql://member:{SECRET}-not@{place}").run("log", status=1)
+    want("password authentication failed" in wrong.stderr, wrong.stderr)
+    by_file = Machine(folder, "by_file", f"postgresql://member@{place}")
+    kept = os.path.join(by_file.home, "kept")
+    with open(os.open(kept, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"*:*:locked:member:{SECRET}\n")
+    by_file.environment["PGPASSFILE"] = kept
+    want(by_file.known() == {("p", 1)}, "PGPASSFILE")
+    by_service = Machine(folder, "by_service", "postgresql:///?service=team")
+    services = os.path.join(by_service.home, "services")
+    with open(services, "w", encoding="utf-8") as file:
+        file.write(f"[team]\nhost={server.folder}\ndbname=locked\nuser=member\n")
+    by_service.environment.update(PGPASSFILE=kept, PGSERVICEFILE=services)
+    want(by_service.known() == {("p", 1)}, "a service")
+    os.unlink(kept)  # what is left must not know it
+    os.unlink(services)
+
+
 def secrets(folder, _):
     machine = Machine(folder, "secrets", None)
     for url in ("postgresql://u:geheim@/x?host=/none", "postgresql://u:ge%ZZgeheim@h/x", "postgresql://u:a@geheim@h/x",
@@ -545,7 +578,7 @@ def secrets(folder, _):
 
 
 PARTS = (same_answers, duplicates, started, many_writers, pruned, killed_clients, killed_server, unsure_commits,
-         served, out_of_reach, rewritten, lies, roles, secrets)
+         served, out_of_reach, rewritten, lies, roles, passwords, secrets)
 
 
 def main():
