@@ -351,6 +351,13 @@ def unsure_commits(folder, server):
     said = process.communicate()[1]
     want(process.returncode == 0 and added("kept") == 1, f"committed, and not said: {said}")
 
+    server.kill()
+    server.start("full_page_writes=off")
+    found = [item["detail"] for item in machine.json("doctor", status=None)["items"] if item["check"] == "store server"]
+    want(len(found) == 1 and "full_page_writes is off" in found[0], f"doctor of a careless server: {found}")
+    server.kill()
+    server.start()
+
     # It had not committed: the commit is slow, and its connection is ended.
     server.sql("CREATE SEQUENCE public.tries; CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
                "IF nextval('public.tries') = 1 THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END $$; "

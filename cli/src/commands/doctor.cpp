@@ -158,6 +158,15 @@ std::vector<Finding> check_store(Context& context)
                                 gap->reason,
                                 "start the server, or see what its address and log say"});
         }
+        for (const auto& setting : sizes.unsafe_settings) {
+            findings.push_back(
+                {"store server",
+                 "optional",
+                 fmt::format("{} is off: a power failure may lose what it "
+                             "acknowledged, or all of it",
+                             setting),
+                 fmt::format("ALTER SYSTEM SET {} = on; SELECT pg_reload_conf()", setting)});
+        }
         if (sizes.free * 4 > sizes.file && sizes.free > (1U << 20U)) {
             findings.push_back(
                 {"store space",

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "../shared/store.hpp"
 #include "../store/impl.hpp"
 #include "../store/schema.hpp"
 #include "body.hpp"
@@ -29,6 +30,9 @@ StoreSizes sizes(Store& store, Time since)
     found.free = static_cast<std::uint64_t>(db.integer("PRAGMA freelist_count") *
                                             db.integer("PRAGMA page_size"));
     found.page_checksums = db.has_page_checksums();
+    if (const auto& shared = store.impl().shared) {
+        found.unsafe_settings = shared->unsafe_settings();
+    }
     auto kinds = db.prepare("SELECT kind, count(*), sum(length(body)) FROM event GROUP BY kind");
     while (kinds.step()) {
         const auto part = part_of(kinds, 1);

@@ -199,6 +199,19 @@ bool SharedLedger::may_try_again() const noexcept
     return state == "40001" || state == "40P01"; // serialization failure, deadlock
 }
 
+std::vector<std::string> SharedLedger::unsafe_settings()
+{
+    const auto rows =
+        connection_.query("SELECT name FROM pg_catalog.pg_settings WHERE setting = 'off' "
+                          "AND name IN ('fsync', 'full_page_writes') ORDER BY name");
+    std::vector<std::string> names;
+    names.reserve(static_cast<std::size_t>(rows.size()));
+    for (int row = 0; row < rows.size(); ++row) {
+        names.push_back(printable(rows.view(row, 0)));
+    }
+    return names;
+}
+
 CommitRow SharedLedger::last_commit()
 {
     const auto rows =

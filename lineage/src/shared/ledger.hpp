@@ -54,6 +54,8 @@ public:
     /// True when the server refused the last statement only because others were quicker.
     [[nodiscard]] bool may_try_again() const noexcept;
 
+    /// Names of settings that are off and should not be.
+    std::vector<std::string> unsafe_settings();
     CommitRow last_commit();
     std::optional<CommitRow> commit_at(std::uint64_t no);
     /// Ascending, at most `most`.

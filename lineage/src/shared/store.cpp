@@ -434,6 +434,11 @@ void SharedStore::in_transaction(Store::Impl& copy, const std::function<void()>&
     out_of_reach_.reset();
 }
 
+std::vector<std::string> SharedStore::unsafe_settings()
+{
+    return is_connected() ? ledger_->unsafe_settings() : std::vector<std::string>();
+}
+
 std::vector<std::string> SharedStore::findings(Store::Impl& copy, const Verification& wanted)
 {
     const ProofSink sink{[](const ProvenEvent& /*proven*/) {}, [](const CommitRow& /*row*/) {}};

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ledger.hpp"
 
@@ -53,6 +54,8 @@ public:
 
     /// Why the copy may not know everything.
     std::optional<Gap> gap(Store::Impl& copy) const;
+    /// Settings of the server with which it may lose what it acknowledged; none when it is away.
+    std::vector<std::string> unsafe_settings();
     /// Proves the server's own rows, and that they are those of the copy.
     /// returns  findings
     std::vector<std::string> findings(Store::Impl& copy, const Verification& wanted);

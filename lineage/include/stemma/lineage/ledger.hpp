@@ -105,6 +105,8 @@ struct StoreSizes {
     std::map<std::string, Part> kinds; ///< of events
     Part recent;                       ///< recorded since the moment that was asked for
     bool page_checksums = false;
+    /// Settings of a ledger's server with which it may lose what it acknowledged.
+    std::vector<std::string> unsafe_settings;
 };
 StoreSizes sizes(Store& store, Time since);
 
