@@ -15,6 +15,7 @@ namespace stemma::analyzer {
 namespace {
 
 constexpr double service_bonus = 2.0;
+constexpr double merely_new = 1.5; ///< that a file or record is new says less than a changed value
 
 std::string holders(std::size_t count)
 {
@@ -50,7 +51,7 @@ double Survey::prior(const Item& item) const
     }
     const bool reference = name.ends_with(names_nothing);
     if (item.question == Question::novelty && !reference) {
-        prior -= node.role == NodeRole::path || node.role == NodeRole::record ? 1.5 : 0.5;
+        prior -= node.role == NodeRole::path || node.role == NodeRole::record ? merely_new : 0.5;
     }
     const std::size_t holders = judge_.present(node.parent);
     if (holders <= 3 && holders * 10 < judge_.peers() && !reference) {
@@ -194,6 +195,18 @@ std::string Survey::reason_of(const Item& item) const
     return text;
 }
 
+/// The score from which on a finding is of interest. Few peers cannot make anything as surprising
+/// as many can: then it is what something new has that none of them has. One or two (a VM's own
+/// past) say that what differs from them is of interest.
+double Survey::enough() const
+{
+    if (judge_.peers() <= 2) {
+        return remarkable;
+    }
+    const double most = -std::log(rarity(even_volatility, 0, judge_.peers()).probability);
+    return std::min(interesting, most - merely_new - 0.01);
+}
+
 Finding Survey::finding_of(const Item& item) const
 {
     Finding finding;
@@ -207,9 +220,7 @@ Finding Survey::finding_of(const Item& item) const
     }
     finding.node = item.node;
     finding.score = item.score;
-    // One or two peers (a VM's own past) cannot say more: what differs from them is of interest.
-    const double enough = judge_.peers() <= 2 ? remarkable : interesting;
-    finding.category = item.score >= enough ? Category::of_interest : Category::noise;
+    finding.category = item.score >= enough() ? Category::of_interest : Category::noise;
     finding.peers = item.evidence.n;
     finding.peers_with = item.evidence.with;
     finding.reason = reason_of(item);
@@ -313,6 +324,9 @@ void Survey::collect(Ranking& ranking)
             head.members.insert(head.members.begin(), {head.file, head.setting});
             finding = std::move(head);
             continue;
+        }
+        if (fresh && !finding.members.empty()) {
+            continue; // what is in it stands for it
         }
         const Place place = place_of(judge_, canonical_, item.node);
         if (finding.members.size() < 100) {

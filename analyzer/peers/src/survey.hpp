@@ -55,6 +55,7 @@ private:
     [[nodiscard]] double prior(const Item& item) const;
     [[nodiscard]] std::string cause_of(const Item& item) const;
     [[nodiscard]] Finding finding_of(const Item& item) const;
+    [[nodiscard]] double enough() const;
     void say_what_is_in(NodeId node, Finding& finding) const;
     [[nodiscard]] std::string reason_of(const Item& item) const;
     [[nodiscard]] std::string expected_text(const Item& item) const;

@@ -139,9 +139,10 @@ std::string map_picture(const FleetMap& map)
     }
     std::string legend = "<div class=\"legend\">";
     for (std::size_t i = 0; i < map.groups.size(); ++i) {
-        legend += fmt::format("<span><i style=\"background:{}\"></i>{} VMs · {}</span>",
+        legend += fmt::format("<span><i style=\"background:{}\"></i>{} VM{} · {}</span>",
                               colour_of(i),
                               map.groups[i].size,
+                              map.groups[i].size == 1 ? "" : "s",
                               escaped(shortened(map.groups[i].label, 70)));
     }
     return svg + legend + "</div>";

@@ -100,6 +100,10 @@ std::string ranking_text(std::string_view target,
         }
         text += "\n" + paragraph_of(finding, ++rank, style.colour);
     }
+    if (rank == 0 && ranking.noise > 0) {
+        text +=
+            "\n     --all shows what differs; --service NAME looks at one service more closely\n";
+    }
     if (left > 0) {
         text += fmt::format("\n     {} more: --limit {}\n", left, rank + left);
     }

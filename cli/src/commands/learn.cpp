@@ -61,10 +61,15 @@ Command label_row()
         .summary = "say what a VM is: sick, healthy, or any other word",
         .synopsis = "VM LABEL [--note TEXT] | VM --remove",
         .description = "Labels are what `learn train` learns from. The last one of a VM counts; "
-                       "it is remembered with the VM's newest snapshot.",
+                       "it is remembered with the VM's newest snapshot. With --labels FILE any "
+                       "name may be labelled, so also file trees by their name (of a .tar: "
+                       "without it).",
         .options = {{"note", "TEXT", "why"}, {"remove", "", "take the label away"}, labels_option},
         .examples = {{"stemma learn label vm:shop-3 sick --note 'times out'",
-                      "Remember that shop-3 misbehaves."}},
+                      "Remember that shop-3 misbehaves."},
+                     {"stemma learn label shop-3 sick --labels labels.ndjson",
+                      "The same of the tree shop-3, for `learn train --trees FOLDER --labels "
+                      "labels.ndjson`."}},
         .exits = {},
         .run = run_learn_label};
 }

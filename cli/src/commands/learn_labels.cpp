@@ -49,7 +49,9 @@ std::map<std::string, Label> read_labels(const std::filesystem::path& file)
 
 void add_label(const std::filesystem::path& file, const Label& label)
 {
-    std::filesystem::create_directories(file.parent_path());
+    if (file.has_parent_path()) {
+        std::filesystem::create_directories(file.parent_path());
+    }
     const Fd out(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (!out) {
         throw system_error(errno, fmt::format("open {}", file.string()));

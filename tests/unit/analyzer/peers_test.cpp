@@ -391,3 +391,22 @@ TEST_CASE(
     CHECK(ranking.findings.front().setting == "Journal/Storage");
     CHECK(ranking.findings.front().value == "none");
 }
+
+TEST_CASE("beside five peers a file that none of them has is of interest")
+{
+    Pool pool;
+    for (int i = 0; i < 5; ++i) {
+        pool.add(pool.read("vm" + std::to_string(i),
+                           system_with({{"/etc/cron.d/backup", "0 1 * * * root /bin/backup\n"}})));
+    }
+    const Sample target =
+        pool.read("odd",
+                  system_with({{"/etc/cron.d/backup", "0 1 * * * root /bin/backup\n"},
+                               {"/etc/cron.d/nightly", "0 3 * * * root /sbin/reboot\n"}}),
+                  true);
+    const PeerModel model(pool);
+    const Ranking ranking = model.rank(target, {});
+    REQUIRE(ranking.of_interest == 1);
+    CHECK(ranking.findings.front().file == "/etc/cron.d/nightly");
+    CHECK(ranking.findings.front().line == 1);
+}
