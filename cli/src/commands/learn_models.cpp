@@ -5,6 +5,7 @@
 #include "stemma/core/text.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "compare_set.hpp"
@@ -68,8 +69,11 @@ Json validation_item(const analyzer::Validation& validation,
         all += row[other];
     }
     const auto share = [&](std::size_t of) {
+        constexpr double parts = 1000; // of few VMs: more digits would say nothing
         return of == 0 ? Json(nullptr)
-                       : Json(static_cast<double>(row[label]) / static_cast<double>(of));
+                       : Json(std::round(parts * static_cast<double>(row[label]) /
+                                         static_cast<double>(of)) /
+                              parts);
     };
     return {{"label", labels[label]},
             {"vms", all},
