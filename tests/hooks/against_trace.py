@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Judges a manifest by a trace of system calls: builds a tree plain, under `strace -f` and under `stemma build`.
 
-usage: against_trace.py STEMMA --tree FOLDER --command COMMAND [--options WORDS] [--keep FOLDER] [--user NAME]
+usage: against_trace.py STEMMA --tree FOLDER --command COMMAND [--options WORDS] [--user NAME] [--keep FOLDER [--again]]
 
 Each build happens in a fresh copy of FOLDER at one and the same path, and COMMAND runs there in a shell.
 Said is, line by line, and the exit is 3 when there is any such line:
@@ -18,6 +18,7 @@ Said is, line by line, and the exit is 3 when there is any such line:
   hole        what the manifest declares that it did not see
 """
 import argparse
+import base64
 import glob
 import hashlib
 import json
@@ -191,7 +192,7 @@ class Trace:
         process.images.append((argv, process.cwd))
         process.reads.add(program)
         process.events.append((self.clock, "r", program))
-        process.reads.add(interpreter_of(program)) # the kernel opens it: no call shows that
+        process.reads.add(interpreter_of(program))  # the kernel opens it: no call shows that
 
     def rename(self, process, arguments):
         names = [unescaped(word) for word in self.STRING.findall(arguments)]
@@ -246,8 +247,8 @@ class Judge:
 
     def path(self, index):
         name = self.files[index]["path"]
-        if not isinstance(name, str):
-            return None
+        if not isinstance(name, str):  # bytes that are no UTF-8
+            name = os.fsdecode(base64.b64decode(name["b64"]))
         return name if name.startswith("/") else os.path.join(self.root, name)
 
     def paths(self, indexes):
@@ -287,7 +288,7 @@ class Judge:
             inputs.add(self.path(step["tool"]))
         alike = self.trace.steps(step["argv"], self.folder(step))
         processes = [p for p in alike if any(outputs & q.writes for q in p.below())]
-        if not processes and len(alike) == 1: # it prints into a file that its parent opened
+        if not processes and len(alike) == 1:  # it prints into a file that its parent opened
             processes = alike
         if not processes:
             processes = [p for path in outputs for p in self.trace.writers(path)]
@@ -301,7 +302,7 @@ class Judge:
         everything = {q for p in processes for q in p.below() if step["kind"] in WITH_ALL_BELOW or outputs & q.writes}
         members = {p.partition("(")[0] for p in inputs if p.endswith(")")}
         needed = {p for p in inputs_of(everything) if self.counts(p) and not is_tried_out(p)} - outputs
-        if step["kind"] == "link": # of which it may have taken no member
+        if step["kind"] == "link":  # of which it may have taken no member
             needed = {p for p in needed if not is_archive(p)}
         for path in sorted(needed - inputs - members):
             self.complain("missing", f"{path} of {name}")
@@ -313,7 +314,7 @@ class Judge:
 
     def judge_copy(self, step, name):
         source, target = self.files[step["inputs"][0]], self.files[step["outputs"][0]]
-        if source["sha256"] != target["sha256"] and source["path"] != target["path"]: # else it was changed in place
+        if source["sha256"] != target["sha256"] and source["path"] != target["path"]:  # else it was changed in place
             self.complain("copy", f"{source['path']} of {name}")
 
     @staticmethod
@@ -379,6 +380,8 @@ def main():
     environment = dict(os.environ, STEMMA_STORE=f"{top}/state/lineage.db", LC_ALL="C", HOME=top, SOURCE_DATE_EPOCH="1700000000")
 
     def run(prefix):
+        if arguments.again:
+            return {}
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(arguments.tree, work, symlinks=True)
         argv = [*prefix, "sh", "-c", arguments.command]
@@ -390,8 +393,6 @@ def main():
             sys.exit(f"{argv} failed:\n{result.stdout.decode(errors='replace')[-3000:]}")
         return {path: sha256(path) for path in files_below(work)}
 
-    if arguments.again:
-        run = lambda prefix: {}
     plain = run([])
     traced = run(["strace", "-f", "-y", "-s", "1000000", "--seccomp-bpf", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", f"{top}/trace"])
     watched = run([stemma, "build", *arguments.options.split(), "--out", f"{top}/manifest.json", "--"])
