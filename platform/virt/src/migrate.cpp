@@ -6,11 +6,54 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
+#include <mutex>
+#include <thread>
 
 namespace stemma::virt {
 
 namespace {
+
+/// Ends a migration whose target is gone: the source would send for as long as TCP tries again, a
+/// quarter of an hour, and its daemon does not talk to the target.
+class TargetGuard {
+public:
+    /// Both are borrowed; calls go over the domain's connection, beside the one that migrates.
+    TargetGuard(const Domain& domain, const Connection& target)
+        : thread_([this, &domain, &target] { watch(domain, target); })
+    {
+    }
+    TargetGuard(const TargetGuard&) = delete;
+    TargetGuard& operator=(const TargetGuard&) = delete;
+    ~TargetGuard()
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            over_ = true;
+        }
+        changed_.notify_one();
+        thread_.join();
+    }
+
+private:
+    void watch(const Domain& domain, const Connection& target)
+    {
+        std::unique_lock lock(mutex_);
+        while (!changed_.wait_for(lock, std::chrono::milliseconds(500), [&] { return over_; })) {
+            if (!target.alive()) {
+                // Again and again: a phase of the migration may not be one that can be ended.
+                virDomainAbortJob(domain.raw());
+            }
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool over_ = false;
+    std::thread thread_; // last: it uses the others
+};
 
 /// libvirt's list of typed values.
 class Parameters {
@@ -101,6 +144,7 @@ void migrate(const Domain& domain, const Connection& target, const MigrationRequ
         }
         return;
     }
+    const TargetGuard guard(domain, target);
     auto* arrived =
         virDomainMigrate3(domain.raw(), target.raw(), parameters.list(), parameters.count(), flags);
     if (arrived == nullptr) {
