@@ -23,6 +23,8 @@ constexpr auto settle_time = 200ms;
 constexpr auto round_time = 200ms;
 /// A look that is due waits no longer than this for events that come without end.
 constexpr auto longest_burst = 5s;
+/// How often a look is repeated because something happened meanwhile.
+constexpr int most_looks = 3;
 /// One reboot is told two or three times.
 constexpr auto reboot_echo = 5s;
 /// How long the first look waits for connections.
@@ -221,7 +223,7 @@ void Watcher::finish_condemned(Watched& watched, const ObservedHost& host)
     }
 }
 
-void Watcher::look_at_all(Deadline deadline)
+std::vector<ObservedHost> Watcher::ask_all(Deadline deadline)
 {
     // All are asked before any is waited for.
     for (auto& watched : hosts_) {
@@ -233,7 +235,36 @@ void Watcher::look_at_all(Deadline deadline)
         surroundings_.cancel.check();
         seen.push_back(end(*watched, begun));
     }
-    record(reconcile(seen, surroundings_.recorded(), surroundings_.clock.now()));
+    return seen;
+}
+
+/// Takes the events that come for a moment; false: there are none.
+bool Watcher::take_pending()
+{
+    bool any = false;
+    const auto until = steady_clock::now() + longest_burst;
+    while (steady_clock::now() < until) {
+        const auto event = queue_->pop(settle_time);
+        if (!event) {
+            break;
+        }
+        take(*event);
+        any = true;
+    }
+    return any;
+}
+
+void Watcher::look_at_all(Deadline deadline)
+{
+    auto seen = ask_all(deadline);
+    auto facts = reconcile(seen, surroundings_.recorded(), surroundings_.clock.now());
+    // What is new may be so new that its event, which knows the reason, is still on its way; and
+    // what an event told is newer than what was seen before it.
+    for (int again = 0; again < most_looks && !facts.empty() && take_pending(); ++again) {
+        seen = ask_all(steady_clock::now());
+        facts = reconcile(seen, surroundings_.recorded(), surroundings_.clock.now());
+    }
+    record(facts);
     if (surroundings_.looked) {
         surroundings_.looked(seen);
     }

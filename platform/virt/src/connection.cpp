@@ -58,7 +58,8 @@ ErrorCode code_of(int libvirt_code) noexcept
 std::string hint_for_open(std::string_view uri, int libvirt_code)
 {
     if (libvirt_code == VIR_ERR_AUTH_FAILED || libvirt_code == VIR_ERR_AUTH_CANCELLED) {
-        return "the daemon refused the credentials: check the key or certificate named in the URI";
+        return "one of the two did not accept the other's key or certificate: it may be unknown, "
+               "expired, or for another name";
     }
     if (libvirt_code == VIR_ERR_NO_CONNECT) {
         return "no libvirt driver answers to this URI; usual ones are qemu:///system and "

@@ -85,7 +85,9 @@ private:
     void begin(Watched& watched, Deadline deadline);
     ObservedHost end(Watched& watched, Deadline begun);
     ObservedHost lose(Watched& watched, const std::string& why);
+    std::vector<ObservedHost> ask_all(Deadline deadline);
     void look_at_all(Deadline deadline);
+    bool take_pending();
     void finish_condemned(Watched& watched, const ObservedHost& host);
     void take(const virt::HostEvent& event);
     void take_reboot(const virt::HostEvent& event);
