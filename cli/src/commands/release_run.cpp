@@ -350,6 +350,23 @@ std::vector<std::unique_ptr<deployer::Lease>> take_leases(Context& context,
     return leases;
 }
 
+/// Those that an earlier run condemned, whose host still does not answer; false: there are none.
+bool warn_of_condemned(Context& context, const FleetView& view, const std::string& release)
+{
+    bool any = false;
+    for (const auto& [uuid, vm] : view.world.recorded) {
+        const auto host =
+            std::ranges::find(view.world.hosts, vm.host, &deployer::ObservedHost::name);
+        if (vm.release == release && vm.state == deployer::condemned_state &&
+            host != view.world.hosts.end() && !host->reachable) {
+            any = true;
+            context.log().warning(
+                "{} is removed when its host {} is back: {}", vm.name, vm.host, host->error);
+        }
+    }
+    return any;
+}
+
 } // namespace
 
 int carry_out(Context& context,
@@ -384,7 +401,8 @@ int carry_out(Context& context,
     if (!result.ok) {
         roll_back(context, view, release);
     }
-    return !result.ok ? 1 : result.condemned.empty() ? 0 : 4;
+    const bool waits = warn_of_condemned(context, view, release.name) && options.retires_release;
+    return !result.ok ? 1 : result.condemned.empty() && !waits ? 0 : 4;
 }
 
 bool repair_release(Context& context, const std::string& name)

@@ -287,8 +287,15 @@ void StoragePool::start_if_stopped() const
 void StoragePool::require_space(std::uint64_t bytes) const
 {
     virStoragePoolInfo info{};
-    if (virStoragePoolGetInfo(handle_.get(), &info) < 0) {
-        throw last_error("learn how full storage pool " + name() + " is");
+    const auto ask = [&] {
+        if (virStoragePoolGetInfo(handle_.get(), &info) < 0) {
+            throw last_error("learn how full storage pool " + name() + " is");
+        }
+    };
+    ask();
+    if (info.available < bytes) { // libvirt knows what was free when it looked last
+        refresh();
+        ask();
     }
     if (info.available < bytes) {
         throw Error(ErrorCode::io,
