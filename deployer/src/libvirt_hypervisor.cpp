@@ -1,10 +1,12 @@
 #include "stemma/deployer/libvirt_hypervisor.hpp"
 
 #include "stemma/core/error.hpp"
+#include "stemma/deployer/background.hpp"
 #include "stemma/virt/domain_xml.hpp"
 #include "stemma/virt/migrate.hpp"
 
 #include <map>
+#include <optional>
 #include <thread>
 
 namespace stemma::deployer {
@@ -12,6 +14,9 @@ namespace stemma::deployer {
 namespace {
 
 using namespace std::chrono_literals;
+
+/// For the source of a migration whose target is cut off.
+constexpr auto take_back_time = 30s;
 
 std::vector<std::string> sources_of(const virt::DomainDescription& about)
 {
@@ -81,6 +86,25 @@ std::map<std::string, std::string> moved_paths(const VmPaths& from, const VmPath
     }
     moved.erase("");
     return moved;
+}
+
+/// Until the migration ends; or, where the target is cut off, until its source had time to take it
+/// back. QEMU may not be able to before TCP gives up: then the call is left behind.
+/// throws  what the migration throws; remote
+void wait_for_move(Background<bool>& moving, const virt::Connection& target, const std::string& vm)
+{
+    std::optional<std::chrono::steady_clock::time_point> lost;
+    while (!moving.wait_until(std::chrono::steady_clock::now() + 1s)) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!lost && !target.alive()) {
+            lost = now;
+        }
+        if (lost && now > *lost + take_back_time) {
+            throw Error(ErrorCode::remote,
+                        vm + ": the target is cut off, and the source's QEMU still holds what it "
+                             "has to send there");
+        }
+    }
 }
 
 } // namespace
@@ -325,8 +349,12 @@ void LibvirtHypervisor::migrate(const VmSpec& spec, const Incoming& incoming, bo
         request.disks.push_back(disk_target(disk));
     }
     // A connection of its own: while a migration runs, the other one answers questions.
-    const auto target = virt::Connection::open(incoming.uri);
-    virt::migrate(*domain, target, request);
+    const virt::Connection target = virt::Connection::open(incoming.uri);
+    Background<bool> moving([domain = *domain, target, request] {
+        virt::migrate(domain, target, request);
+        return true;
+    });
+    wait_for_move(moving, target, spec.name);
 }
 
 void LibvirtHypervisor::remove_disk(const std::string& path)
