@@ -25,10 +25,35 @@ model::EventDraft applied_event(const Plan& plan, const Release& release, Time a
                      {"verify", to_json(release.verify)}}};
 }
 
+namespace {
+
+std::string text_of_member(const Json& body, const char* key)
+{
+    const auto found = body.find(key);
+    return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+using Homes = std::map<std::string, std::string>; ///< hosts by VM uuid
+
+/// Where a VM was moved to since.
+void note_move(const model::Event& event, Homes& homes)
+{
+    const bool moved = event.kind == "release.step" &&
+                       text_of_member(event.body, "step") == "migrate" &&
+                       text_of_member(event.body, "phase") == "done";
+    if (moved) {
+        homes[text_of_member(event.body, "uuid")] = text_of_member(event.body, "to");
+    }
+}
+
+} // namespace
+
 std::vector<AppliedRelease> applied_releases(const std::vector<model::Event>& events)
 {
     std::vector<AppliedRelease> applied;
+    Homes homes;
     for (const auto& event : events) {
+        note_move(event, homes);
         if (event.kind != "release.applied" || !event.body.contains("specs")) {
             continue;
         }
@@ -41,9 +66,17 @@ std::vector<AppliedRelease> applied_releases(const std::vector<model::Event>& ev
                 release.specs.push_back(spec_from_json(spec));
             }
             release.verify = verification_from_json(member(event.body, "verify"));
+            for (const auto& spec : release.specs) {
+                homes[spec.uuid] = spec.host;
+            }
             applied.push_back(std::move(release));
         } catch (const Error&) {
             continue; // recorded by a newer version: not something to go back to
+        }
+    }
+    for (auto& release : applied) {
+        for (auto& spec : release.specs) {
+            spec.host = homes.at(spec.uuid);
         }
     }
     return applied;
@@ -56,11 +89,7 @@ std::map<std::string, std::string> verified_specs(const std::vector<model::Event
         if (event.kind != "release.step") {
             continue;
         }
-        const auto text = [&](const char* key) {
-            const auto found = event.body.find(key);
-            return found != event.body.end() && found->is_string() ? found->get<std::string>()
-                                                                   : std::string();
-        };
+        const auto text = [&](const char* key) { return text_of_member(event.body, key); };
         const auto uuid = text("uuid");
         if (text("step") == "verify" && text("phase") == "done") {
             verified[uuid] = proof_of(text("spec"), text("checks"));

@@ -50,7 +50,8 @@ std::string host_name()
     return text.substr(0, 64);
 }
 
-/// When a process began; nullopt: there is none of that number.
+/// When a process began; nullopt: there is none of that number, or one that ended and waits for its
+/// parent, which may never ask.
 std::optional<std::uint64_t> start_of(std::uint64_t process)
 {
     const auto text = text_of(fmt::format("/proc/{}/stat", process));
@@ -61,6 +62,9 @@ std::optional<std::uint64_t> start_of(std::uint64_t process)
     }
     constexpr std::size_t start_field = 19; // of those behind the name
     const auto fields = split_words(std::string_view(text).substr(name_end + 1));
+    if (!fields.empty() && (fields.front() == "Z" || fields.front() == "X")) {
+        return std::nullopt;
+    }
     return fields.size() > start_field ? parse_unsigned(fields[start_field]) : std::nullopt;
 }
 

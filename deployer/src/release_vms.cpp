@@ -27,13 +27,21 @@ std::map<std::string, std::string> labels_of(const Node& node)
     return labels;
 }
 
+std::filesystem::path boot_file_of(const Node& node)
+{
+    if (node.text().empty()) {
+        node.refuse("the path of a boot file is empty");
+    }
+    return normal_path(node.text(), node.folder());
+}
+
 DirectBoot boot_of(const Node& node)
 {
     node.allow_only({"kernel", "initrd", "cmdline"});
     DirectBoot boot;
-    boot.kernel = normal_path(node.at("kernel").text(), node.folder());
+    boot.kernel = boot_file_of(node.at("kernel"));
     if (const auto initrd = node.find("initrd")) {
-        boot.initrd = normal_path(initrd->text(), node.folder());
+        boot.initrd = boot_file_of(*initrd);
     }
     if (const auto cmdline = node.find("cmdline")) {
         boot.cmdline = cmdline->text();

@@ -80,9 +80,12 @@ TEST_CASE("a process is dead only where that can be known")
     if (child == 0) {
         ::_exit(0);
     }
-    REQUIRE(::waitpid(child, nullptr, 0) == child);
     auto gone = self;
     gone.process = static_cast<std::uint64_t>(child);
+    siginfo_t ended{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+    CHECK(liveness_of(gone) == Liveness::dead); // ended, and its parent did not ask yet
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
     CHECK(liveness_of(gone) == Liveness::dead);
     auto reused = self; // the number lives again, as another process
     reused.started += 1;

@@ -1,3 +1,4 @@
+#include "stemma/deployer/apply.hpp"
 #include "stemma/deployer/migrate.hpp"
 #include "stemma/support/errors.hpp"
 #include "stemma/support/fake_clock.hpp"
@@ -344,4 +345,41 @@ TEST_CASE("a begun migration without an end is found again, and settled")
     CHECK(to_string(stayed.where.place) == "source");
     CHECK(again.runners() == "a");
     CHECK_FALSE(Migrator::unfinished(again.notes.events, again.spec.uuid));
+}
+
+TEST_CASE("what was applied is where its VM was moved to since, or made anew")
+{
+    VmSpec spec;
+    spec.uuid = vm_uuid("web", "web-1");
+    spec.name = "web-1";
+    spec.release = "web";
+    spec.image = images_named({"one"}).images.at("one");
+    const auto applied_on = [&](const std::string& host) {
+        Plan plan;
+        plan.release = "web";
+        PlannedVm vm;
+        vm.spec = spec;
+        vm.spec.host = host;
+        plan.vms = {vm};
+        const auto draft = applied_event(plan, Release{}, {});
+        model::Event event;
+        event.kind = draft.kind;
+        event.body = draft.body;
+        return event;
+    };
+    model::Event moved;
+    moved.kind = "release.step";
+    moved.body = {{"uuid", spec.uuid}, {"step", "migrate"}, {"phase", "done"}, {"to", "b"}};
+    const auto homes = [](const std::vector<model::Event>& events) {
+        std::string text;
+        for (const auto& release : applied_releases(events)) {
+            text += release.specs.at(0).host;
+        }
+        return text;
+    };
+    CHECK(homes({applied_on("a")}) == "a");
+    CHECK(homes({applied_on("a"), moved}) == "b");
+    CHECK(homes({applied_on("a"), moved, applied_on("c")}) == "cc");
+    moved.body["phase"] = "failed";
+    CHECK(homes({applied_on("a"), moved}) == "a");
 }

@@ -146,6 +146,8 @@ TEST_CASE("what cannot be meant is refused")
              "[{network: n, mac: '01:00:00:00:00:00'}]}]\n",
              "version: 1\nrelease: a\nvms: [{name: a, image: b, cloud_init: {}}]\n",
              "version: 1\nrelease: a\nvms: [{name: a, image: b, helper: none}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, boot: {kernel: ''}}]\n",
+             "version: 1\nrelease: a\nvms: [{name: a, image: b, boot: {kernel: k, initrd: ''}}]\n",
              "version: 1\nrelease: a\nvms: [{name: a, image: b}]\nverify: {http: [{path: x}]}\n",
              "version: 1\nrelease: a\nvms: [{name: a, image: b}]\n"
              "verify: {http: [{path: \"/a\\r\\nX: y\"}]}\n",

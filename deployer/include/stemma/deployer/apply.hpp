@@ -107,7 +107,8 @@ struct AppliedRelease {
     std::vector<VmSpec> specs;
     Verification verify;
 };
-/// Newest last. Events of an unknown form are left out.
+/// Newest last. Events of an unknown form are left out. Specs name the host where their VM is now:
+/// what a release was is not where it was.
 std::vector<AppliedRelease> applied_releases(const std::vector<model::Event>& events);
 
 /// By VM uuid: proof_of() what was verified after the VM's last change.
