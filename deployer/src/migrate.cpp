@@ -137,8 +137,8 @@ void Migrator::mend(const Way& way, const Whereabouts& where) const
     }
 }
 
-/// Files where the VM is not any more. What cannot be removed now, since its host is away, goes with
-/// the next migration to it.
+/// Files where the VM is not any more. What cannot be removed now, since its host is away, goes
+/// with the next migration to it.
 void Migrator::clean(const Way& way, const Whereabouts& where) const
 {
     auto* const side = where.place == Place::target ? way.from : way.to;
