@@ -17,7 +17,8 @@ bool is_recorded(const VmSpec& spec, const World& world)
 std::string disk_that_would_be_lost(const ObservedVm& seen)
 {
     for (const auto& disk : seen.disks) {
-        const auto name = std::string_view(disk).substr(disk.rfind('/') + 1);
+        // In a folder of its own, or behind the VM's name in a pool.
+        const auto name = std::string_view(disk).substr(disk.find_last_of("/~") + 1);
         if (name.starts_with("data-") && !name.ends_with(".qcow2")) {
             return disk;
         }

@@ -32,7 +32,9 @@ std::string other_disks(const VmSpec& spec, const ObservedVm& vm)
         return "now " + join(vm.live_disks, ", ");
     }
     for (std::size_t i = 0; i < spec.data_disks.size() && i + 1 < vm.disks.size(); ++i) {
-        if (!vm.disks[i + 1].ends_with("/data-" + spec.data_disks[i].name + ".qcow2")) {
+        // In a folder of its own, or behind the VM's name in a pool.
+        const auto name = "data-" + spec.data_disks[i].name + ".qcow2";
+        if (!vm.disks[i + 1].ends_with("/" + name) && !vm.disks[i + 1].ends_with("~" + name)) {
             return "in place of data disk " + spec.data_disks[i].name + ": " + vm.disks[i + 1];
         }
     }

@@ -273,3 +273,17 @@ TEST_CASE("a VM that starts on another host has migrated; one that stops there i
     event.status = virt::DomainStatus{.state = virt::DomainState::stopped, .reason = "destroyed"};
     CHECK(facts_of(event, recorded_as(spec, "running"), now).empty());
 }
+
+TEST_CASE("data disks are known in a folder of their own and in a pool")
+{
+    auto spec = spec_named("web-1");
+    spec.data_disks = {{.name = "kept", .size_mib = 8}};
+    auto host = host_named("local");
+    for (const auto* disk : {"/vms/web-1/data-kept.qcow2", "/pool/vm~web-1~data-kept.qcow2"}) {
+        host.vms = {as_applied(spec)};
+        host.vms[0].disks = {"/system", disk};
+        CHECK(kinds(find_drift({host}, {spec}, false)).empty());
+    }
+    host.vms[0].disks = {"/system", "/pool/vm~web-1~data-other.qcow2"};
+    CHECK(kinds(find_drift({host}, {spec}, false)) == "disks");
+}
