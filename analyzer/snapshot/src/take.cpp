@@ -104,6 +104,19 @@ Json reports_of(const FeatureSet& set)
     return reports;
 }
 
+void tell_left(const std::vector<std::string>& left,
+               const std::string& kept,
+               const std::string& name,
+               Log& log)
+{
+    if (!left.empty()) {
+        log.warning("{} of {} is kept, {} not: a snapshot has the system disk alone",
+                    kept,
+                    name,
+                    join(left, ", "));
+    }
+}
+
 } // namespace
 
 Taker::Taker(World world, SnapshotFolder folder, Definition definition)
@@ -150,12 +163,7 @@ Taken Taker::take(const Subject& subject, const std::string& uri, const TakeOpti
     Keeper keeper(folder_.pool(), *draft, world_.cancel);
     const auto left = other_disks(description, point.target());
     if (options.keep_disk) {
-        if (!left.empty()) {
-            world_.log.warning("{} of {} is kept, {} not: a snapshot has the system disk alone",
-                               point.target(),
-                               subject.name,
-                               join(left, ", "));
-        }
+        tell_left(left, point.target(), subject.name, world_.log);
         keeper.keep(SnapshotFolder::Part::disk, *point.open());
     }
     Json memory = nullptr;
