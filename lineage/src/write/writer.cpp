@@ -117,6 +117,7 @@ struct Writer::Impl {
     void accept_clients();
     std::vector<Pending> take_requests();
     AppendResult perform(const std::string& text);
+    void perform_each(std::span<Pending> group);
     void commit(std::span<Pending> group);
     void commit_each(std::span<Pending> group, const Error& why);
     void answer(std::span<const Pending> group);
@@ -190,20 +191,24 @@ AppendResult Writer::Impl::perform(const std::string& text)
     }
 }
 
+/// What one of a group is refused for is its own answer.
+void Writer::Impl::perform_each(std::span<Pending> group)
+{
+    for (auto& pending : group) {
+        try {
+            pending.reply = perform(pending.text);
+        } catch (const Error& error) {
+            if (!store->impl().db.in_transaction()) {
+                throw; // the whole group is gone, as on a full disk
+            }
+            pending.reply = error;
+        }
+    }
+}
+
 void Writer::Impl::commit(std::span<Pending> group)
 {
-    in_transaction(store->impl(), [&] {
-        for (auto& pending : group) {
-            try {
-                pending.reply = perform(pending.text);
-            } catch (const Error& error) {
-                if (!store->impl().db.in_transaction()) {
-                    throw; // the whole group is gone, as on a full disk
-                }
-                pending.reply = error;
-            }
-        }
-    });
+    in_transaction(store->impl(), [&] { perform_each(group); });
     ++counts.groups;
 }
 
