@@ -9,9 +9,11 @@ fi
 # Short: sockets lie below it.
 work=$(mktemp -d /tmp/sf.XXXX)
 fleet=$work/f
+clear_up() { :; } # what a test has beside its fleet
 finish() {
     local status=$?
     set +e # all of it has to be tried
+    clear_up
     [ $status = 0 ] || { echo "--- last output"; tail -40 "$work/out" 2>/dev/null; tail -3 "$fleet"/h*/log/*.out 2>/dev/null; }
     "$lab" down "$fleet" || true
     rm -rf "$work"
