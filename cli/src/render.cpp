@@ -147,12 +147,17 @@ void fit_widths(std::vector<std::size_t>& widths, std::size_t width)
 
 using Cells = std::vector<std::string>;
 
-std::vector<std::size_t> natural_widths(const std::vector<Cells>& lines, std::size_t columns)
+/// Longer cells stand out of their column where nothing is cut: one long value would else push what
+/// follows it off every other line.
+constexpr std::size_t most_padding = 120;
+
+std::vector<std::size_t>
+natural_widths(const std::vector<Cells>& lines, std::size_t columns, std::size_t most)
 {
     std::vector<std::size_t> widths(columns, 0);
     for (const auto& line : lines) {
         for (std::size_t i = 0; i < columns; ++i) {
-            widths[i] = std::max(widths[i], display_width(line[i]));
+            widths[i] = std::max(widths[i], std::min(most, display_width(line[i])));
         }
     }
     return widths;
@@ -171,11 +176,12 @@ std::string painted(const std::string& cell, Paint paint)
 std::string table_line(const Cells& line,
                        const std::vector<Column>& columns,
                        const std::vector<std::size_t>& widths,
+                       bool cut,
                        Paint paint)
 {
     std::string text;
     for (std::size_t i = 0; i < columns.size(); ++i) {
-        const auto cell = fitted(line[i], widths[i]);
+        const auto cell = cut ? fitted(line[i], widths[i]) : line[i];
         const std::string padding(widths[i] - std::min(widths[i], display_width(cell)), ' ');
         const bool last = i + 1 == columns.size();
         if (columns[i].align == Column::Align::right) {
@@ -275,7 +281,8 @@ format_table(const Json& items, const std::vector<Column>& columns, bool colour,
             line.push_back(table_cell(item, column));
         }
     }
-    auto widths = natural_widths(lines, columns.size());
+    const bool cut = width != unlimited;
+    auto widths = natural_widths(lines, columns.size(), cut ? unlimited : most_padding);
     fit_widths(widths, width);
     std::string text;
     bool head = true;
@@ -283,6 +290,7 @@ format_table(const Json& items, const std::vector<Column>& columns, bool colour,
         text += table_line(line,
                            columns,
                            widths,
+                           cut,
                            !colour ? Paint::none
                            : head  ? Paint::head
                                    : Paint::words);

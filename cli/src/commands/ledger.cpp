@@ -110,10 +110,16 @@ int run_verify(Context& context, const Args& args)
                     {"pruned", report.pruned},
                     {"head", lineage::to_json(report.head)},
                     {"whole", report.findings.empty()},
+                    {"unchecked_pages", report.unchecked_pages},
                     {"origin_gaps", Json::array()}};
     for (const auto& gap : report.gaps) {
         answer.extra["origin_gaps"].push_back({{"what", gap.what}, {"reason", gap.reason}});
         context.log().warning("{}: {}", gap.what, gap.reason);
+    }
+    if (report.unchecked_pages > 0) {
+        context.log().warning("pages of the file without a checksum: {}; another program copied "
+                              "them out of the log, and `stemma ledger compact` writes them anew",
+                              report.unchecked_pages);
     }
     for (const auto& finding : report.findings) {
         answer.items.push_back({{"finding", json_text(finding)}});

@@ -129,7 +129,9 @@ private:
     /// Every byte of the file, also those that nothing uses.
     void check_pages()
     {
-        for (const auto page : store_.db.damaged_pages()) {
+        const auto looked = store_.db.look_at_pages();
+        report_.unchecked_pages = looked.unchecked;
+        for (const auto page : looked.damaged) {
             find(fmt::format("page {} of the file does not have its checksum", page));
         }
         if (store_.meta(page_checksums_key) && !store_.db.has_page_checksums()) {

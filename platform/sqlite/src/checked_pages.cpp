@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,10 @@ namespace stemma::sqlite {
 namespace {
 
 constexpr std::size_t page_size_at = 16;
+
+/// In place of a checksum while SQLite has the page, and in the log.
+constexpr std::array<unsigned char, checksum_size> no_checksum = {
+    's', 't', 'e', 'm', 'm', 'a', 0xFF, 0x01};
 
 std::uint32_t little_endian(const unsigned char* at) noexcept
 {
@@ -45,7 +50,8 @@ struct Pages {
 
     [[nodiscard]] bool holds(const unsigned char* page) const noexcept
     {
-        return has_its_checksum({page, static_cast<std::size_t>(size)});
+        const std::span whole(page, static_cast<std::size_t>(size));
+        return has_its_checksum(whole) || has_no_checksum(whole);
     }
 };
 
@@ -87,11 +93,20 @@ int on_read(sqlite3_file* file, void* into, int amount, sqlite3_int64 offset)
     if (code != SQLITE_OK || pages == nullptr) {
         return code;
     }
-    const auto* const bytes = static_cast<const unsigned char*>(into);
+    auto* const bytes = static_cast<unsigned char*>(into);
     if (offset == 0 && amount >= static_cast<int>(header_size)) {
         pages->learn(bytes);
     }
-    return pages->is_page(amount, offset) && !pages->holds(bytes) ? SQLITE_IOERR_DATA : SQLITE_OK;
+    if (!pages->is_page(amount, offset)) {
+        return SQLITE_OK;
+    }
+    if (!pages->holds(bytes)) {
+        return SQLITE_IOERR_DATA;
+    }
+    // From here the page may go into the log as it is, and another program may copy it from there
+    // into the file: it must not have the checksum of what it was.
+    std::copy(no_checksum.begin(), no_checksum.end(), bytes + amount - checksum_size);
+    return SQLITE_OK;
 }
 
 /// The page with its checksum, in memory of its own: the caller's is not ours to write.
@@ -309,6 +324,23 @@ bool has_its_checksum(std::span<const unsigned char> page) noexcept
     const auto said = static_cast<std::uint64_t>(little_endian(end)) |
                       static_cast<std::uint64_t>(little_endian(end + 4)) << 32U;
     return page_checksum(page) == said;
+}
+
+bool has_no_checksum(std::span<const unsigned char> page) noexcept
+{
+    const auto end = page.last(checksum_size);
+    const auto is_zero = [](unsigned char byte) { return byte == 0; };
+    // A page that SQLite began anew has zeros there.
+    return std::equal(end.begin(), end.end(), no_checksum.begin()) ||
+           (std::all_of(end.begin(), end.end(), is_zero) &&
+            !std::all_of(page.begin(), page.end(), is_zero));
+}
+
+int read_as_it_lies(sqlite3_file* file, void* into, int amount, std::int64_t offset)
+{
+    return file->pMethods == &checked_methods
+               ? methods(file).xRead(real(file), into, amount, offset)
+               : file->pMethods->xRead(file, into, amount, offset);
 }
 
 const char* checked_pages_vfs()

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+struct sqlite3_file;
+
 /// Checksums of pages: what a disk or memory changed behind our back is refused when it is read.
 ///
 /// A database that is made through this VFS reserves the last eight bytes of every page, and holds
@@ -29,5 +31,11 @@ const char* checked_pages_vfs();
 std::uint64_t page_checksum(std::span<const unsigned char> page) noexcept;
 /// True when its last eight bytes are that checksum.
 bool has_its_checksum(std::span<const unsigned char> page) noexcept;
+/// True when its last eight bytes are what pages have in the log: another program copied it from
+/// there into the file. It is read, and has a checksum again when it is written next.
+bool has_no_checksum(std::span<const unsigned char> page) noexcept;
+
+/// Reads a file of this VFS without looking at pages. Returns SQLite's code.
+int read_as_it_lies(sqlite3_file* file, void* into, int amount, std::int64_t offset);
 
 } // namespace stemma::sqlite

@@ -28,8 +28,10 @@ sqlite3_file* file_of(sqlite3* database)
     return file != nullptr && file->pMethods != nullptr ? file : nullptr;
 }
 
+enum class Look { whole, unchecked, damaged };
+
 /// Looks at one page as it lies in the file. A page that is all zero was never written.
-bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint64_t number)
+Look look_at(sqlite3_file* file, std::vector<unsigned char>& page, std::uint64_t number)
 {
     // Another process may be writing this very page: what is damaged stays so.
     constexpr int tries = 5;
@@ -40,15 +42,17 @@ bool is_damaged(sqlite3_file* file, std::vector<unsigned char>& page, std::uint6
         if (i > 0) {
             std::this_thread::sleep_for(pause);
         }
-        const int code =
-            file->pMethods->xRead(file, page.data(), static_cast<int>(page.size()), offset);
+        const int code = read_as_it_lies(file, page.data(), static_cast<int>(page.size()), offset);
         const bool empty =
             std::all_of(page.begin(), page.end(), [](unsigned char byte) { return byte == 0; });
-        if (code == SQLITE_OK || (code == SQLITE_IOERR_DATA && empty)) {
-            return false;
+        if (code == SQLITE_OK && (empty || has_its_checksum(page))) {
+            return Look::whole;
+        }
+        if (code == SQLITE_OK && has_no_checksum(page)) {
+            return Look::unchecked;
         }
     }
-    return true;
+    return Look::damaged;
 }
 
 /// Pages of which the write-ahead log has a committed version. When the power went while the log
@@ -108,12 +112,10 @@ public:
     [[nodiscard]] std::vector<unsigned char> begin(std::size_t size) const
     {
         std::vector<unsigned char> bytes(size);
-        const int code =
-            file_ == nullptr
-                ? SQLITE_CANTOPEN
-                : file_->pMethods->xRead(file_, bytes.data(), static_cast<int>(size), 0);
-        return code == SQLITE_OK || code == SQLITE_IOERR_DATA ? bytes
-                                                              : std::vector<unsigned char>();
+        const int code = file_ == nullptr
+                             ? SQLITE_CANTOPEN
+                             : read_as_it_lies(file_, bytes.data(), static_cast<int>(size), 0);
+        return code == SQLITE_OK ? bytes : std::vector<unsigned char>();
     }
 
 private:
@@ -168,12 +170,12 @@ bool Database::has_page_checksums()
            header[reserved_at] == checksum_size;
 }
 
-std::vector<std::uint64_t> Database::damaged_pages()
+PageReport Database::look_at_pages()
 {
     constexpr std::size_t most = 100;
-    std::vector<std::uint64_t> damaged;
+    PageReport report;
     if (!has_page_checksums()) {
-        return damaged;
+        return report;
     }
     auto* const file = file_of(handle_.get());
     std::vector<unsigned char> page(static_cast<std::size_t>(integer("PRAGMA page_size")));
@@ -181,12 +183,22 @@ std::vector<std::uint64_t> Database::damaged_pages()
     file->pMethods->xFileSize(file, &size);
     const auto pages = static_cast<std::uint64_t>(size) / page.size();
     const auto logged = pages_in_log(path_ + "-wal", page.size());
-    for (std::uint64_t number = 1; number <= pages && damaged.size() < most; ++number) {
-        if (!logged.contains(number) && is_damaged(file, page, number)) {
-            damaged.push_back(number);
+    for (std::uint64_t number = 1; number <= pages && report.damaged.size() < most; ++number) {
+        if (logged.contains(number)) {
+            continue;
+        }
+        const auto look = look_at(file, page, number);
+        report.unchecked += look == Look::unchecked ? 1U : 0U;
+        if (look == Look::damaged) {
+            report.damaged.push_back(number);
         }
     }
-    return damaged;
+    return report;
+}
+
+std::vector<std::uint64_t> Database::damaged_pages()
+{
+    return look_at_pages().damaged;
 }
 
 } // namespace stemma::sqlite

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <limits>
+
 using namespace stemma;
 using namespace stemma::cli;
 
@@ -37,4 +39,15 @@ TEST_CASE("a table is cut to the terminal, with a mark where something is missin
     const auto text = format_table(items, columns, false, 40);
     CHECK(text.find("…") != std::string::npos);
     CHECK(text.find(std::string(40, 'x')) == std::string::npos);
+}
+
+TEST_CASE("where nothing is cut, one long value does not push what follows it off the other lines")
+{
+    const std::string value(2000, 'x');
+    const Json items = {{{"name", value}, {"size", 1}, {"digest", "ab"}},
+                        {{"name", "short"}, {"size", 2}, {"digest", "cd"}}};
+    const auto text = format_table(items, columns, false, std::numeric_limits<std::size_t>::max());
+    CHECK(text.find(value + "     1  ab\n") != std::string::npos);
+    const auto line = text.substr(text.find("short"));
+    CHECK(line == "short" + std::string(120 - 5, ' ') + "     2  cd\n");
 }

@@ -45,7 +45,9 @@ struct VerifyReport {
     std::uint64_t pruned = 0; ///< of the events: only tombstones
     Checkpoint head;
     std::vector<std::string> findings; ///< empty: whole
-    std::vector<Gap> gaps;             ///< events that other origins made and that have not arrived
+    /// Pages of the file without a checksum: another program copied them out of the log.
+    std::uint64_t unchecked_pages = 0;
+    std::vector<Gap> gaps; ///< events that other origins made and that have not arrived
 };
 
 /// Proves the ledger: every event against its hash, every commit against its root, the chain from

@@ -137,3 +137,41 @@ TEST_CASE("a copy has checksums as well, and other programs read the file")
     CHECK(plain.integer("SELECT sum(a) FROM small") == 125250);
     CHECK(plain.integrity_findings().empty());
 }
+
+TEST_CASE("what another program copied out of a log that a dead process left is read, and counted")
+{
+    Place place;
+    const auto folder = place.folder.path() / "left";
+    const std::string left = folder / "some.db";
+    std::filesystem::create_directory(folder);
+    {
+        sqlite::Database db(place.path, {.create = true, .vfs = {}});
+        fill(db);
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        db.execute("UPDATE small SET b = 'changed' WHERE a % 2 = 0");
+        db.execute("CREATE TABLE later(a); INSERT INTO later VALUES (zeroblob(100000))");
+        // As they lie when a process is killed here.
+        std::filesystem::copy_file(place.path, left);
+        std::filesystem::copy_file(place.path + "-wal", left + "-wal");
+    }
+    {
+        sqlite::Database plain(left, {.vfs = "unix"}); // the last one to close it: it checkpoints
+        CHECK(plain.integer("SELECT count(*) FROM small WHERE b = 'changed'") == 250);
+    }
+    REQUIRE(!std::filesystem::exists(left + "-wal"));
+    {
+        sqlite::Database db(left);
+        CHECK(db.integer("SELECT count(*) FROM small WHERE b = 'changed'") == 250);
+        CHECK(db.integer("SELECT length(a) FROM later") == 100000);
+        CHECK(db.damaged_pages().empty());
+        CHECK(db.look_at_pages().unchecked > 20);
+        CHECK(db.integrity_findings().empty());
+        db.compact();
+        CHECK(db.look_at_pages().unchecked == 0);
+        CHECK(db.damaged_pages().empty());
+    }
+    // What has its checksum is watched as before.
+    flip(left, std::filesystem::file_size(left) / 2, 3);
+    sqlite::Database db(left);
+    CHECK(db.damaged_pages().size() == 1);
+}

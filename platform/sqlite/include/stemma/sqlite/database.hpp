@@ -17,6 +17,15 @@ struct sqlite3_stmt;
 /// a full disk is `io`, a damaged file `corrupt`, a lock that is held too long `conflict`.
 namespace stemma::sqlite {
 
+/// What a look at every page of a file found.
+struct PageReport {
+    std::vector<std::uint64_t> damaged; ///< at most a hundred
+    /// Pages that another program copied from the log into the file, where they have no checksum
+    /// yet. They are read as they are, and have one when they are written next; compact() writes
+    /// all.
+    std::uint64_t unchecked = 0;
+};
+
 /// Bytes, as opposed to text.
 struct Blob {
     std::string_view bytes;
@@ -176,6 +185,8 @@ public:
     /// Numbers of the pages of the file, used or free, that do not have their checksum, at most a
     /// hundred; empty for a file without checksums. Others may write meanwhile.
     std::vector<std::uint64_t> damaged_pages();
+    /// The same, and how many have none to be looked at.
+    PageReport look_at_pages();
     /// Every finding of PRAGMA integrity_check but "ok".
     std::vector<std::string> integrity_findings();
 
