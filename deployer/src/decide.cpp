@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "disk_names.hpp"
+
 namespace stemma::deployer {
 
 namespace {
@@ -17,9 +19,8 @@ bool is_recorded(const VmSpec& spec, const World& world)
 std::string disk_that_would_be_lost(const ObservedVm& seen)
 {
     for (const auto& disk : seen.disks) {
-        // In a folder of its own, or behind the VM's name in a pool.
-        const auto name = std::string_view(disk).substr(disk.find_last_of("/~") + 1);
-        if (name.starts_with("data-") && !name.ends_with(".qcow2")) {
+        const auto name = disk_name_in(disk);
+        if (name.starts_with(data_disk_beginning) && !name.ends_with(data_disk_ending)) {
             return disk;
         }
     }

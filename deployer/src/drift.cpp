@@ -7,6 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "disk_names.hpp"
+
 namespace stemma::deployer {
 
 namespace {
@@ -32,9 +34,7 @@ std::string other_disks(const VmSpec& spec, const ObservedVm& vm)
         return "now " + join(vm.live_disks, ", ");
     }
     for (std::size_t i = 0; i < spec.data_disks.size() && i + 1 < vm.disks.size(); ++i) {
-        // In a folder of its own, or behind the VM's name in a pool.
-        const auto name = "data-" + spec.data_disks[i].name + ".qcow2";
-        if (!vm.disks[i + 1].ends_with("/" + name) && !vm.disks[i + 1].ends_with("~" + name)) {
+        if (disk_name_in(vm.disks[i + 1]) != data_disk_name(spec.data_disks[i])) {
             return "in place of data disk " + spec.data_disks[i].name + ": " + vm.disks[i + 1];
         }
     }

@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <map>
 
+#include "disk_names.hpp"
 #include "shipping.hpp"
 
 namespace stemma::deployer {
@@ -187,7 +188,7 @@ VmPaths FolderStore::paths_of(const VmSpec& spec) const
     VmPaths paths;
     paths.system_disk = vm / ("system-" + spec.image.digest.substr(0, 16) + ".qcow2");
     for (const auto& disk : spec.data_disks) {
-        paths.data_disks.push_back(vm / ("data-" + disk.name + ".qcow2"));
+        paths.data_disks.push_back(vm / data_disk_name(disk));
     }
     paths.console = vm / console_name;
     paths.channel = folder_ / "run" / spec.uuid;

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "blob_shelf.hpp"
+#include "disk_names.hpp"
 #include "pool_lease.hpp"
 
 namespace stemma::deployer {
@@ -42,7 +43,7 @@ std::string system_name(const VmSpec& spec)
 
 std::string data_name(const VmSpec& spec, const DataDisk& disk)
 {
-    return disk_name(spec.name, "data-" + disk.name + ".qcow2");
+    return disk_name(spec.name, data_disk_name(disk));
 }
 
 std::unique_ptr<volume::Volume> open_image(const ImageRef& image)
@@ -65,7 +66,7 @@ std::optional<ObservedHost::DiskFile> disk_from(const std::string& name, const s
         return std::nullopt;
     }
     const auto disk = name.substr(end + 1);
-    const bool data = disk.starts_with("data-");
+    const bool data = disk.starts_with(data_disk_beginning);
     if (!data && !disk.starts_with("system-")) {
         return std::nullopt;
     }
