@@ -14,8 +14,7 @@ lineage::Store& Context::store(lineage::Store::Mode mode)
 {
     const bool too_weak = store_ && mode == lineage::Store::Mode::write && store_mode_ != mode;
     if (!store_ || too_weak) {
-        const bool is_file = store_url.find("://") == std::string::npos;
-        if (mode == lineage::Store::Mode::write && is_file) {
+        if (mode == lineage::Store::Mode::write && !is_team_ledger()) {
             std::error_code ignored;
             std::filesystem::create_directories(state_folder, ignored);
         }

@@ -268,6 +268,11 @@ std::string csv(const Answer& answer, const std::vector<Column>& columns)
 
 } // namespace
 
+std::string counted(std::size_t number, std::string_view noun)
+{
+    return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
 std::string
 format_table(const Json& items, const std::vector<Column>& columns, bool colour, std::size_t width)
 {

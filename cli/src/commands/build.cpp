@@ -1,4 +1,5 @@
 #include "stemma/cli/command.hpp"
+#include "stemma/cli/render.hpp"
 #include "stemma/collate/collate.hpp"
 #include "stemma/core/error.hpp"
 #include "stemma/core/file.hpp"
@@ -63,15 +64,12 @@ std::string summary(const model::Manifest& manifest)
             file.state != model::FileState::system && file.state != model::FileState::generated;
         sources += of_project ? 1 : 0;
     }
-    const auto count = [](std::size_t number, std::string_view noun) {
-        return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
-    };
     return fmt::format("{}, {} from {} ({} in all){}",
-                       count(manifest.steps.size(), "step"),
-                       count(manifest.artifacts.size(), "artifact"),
-                       count(sources, "source"),
-                       count(manifest.files.size(), "file"),
-                       manifest.complete() ? "" : ", " + count(manifest.holes.size(), "hole"));
+                       counted(manifest.steps.size(), "step"),
+                       counted(manifest.artifacts.size(), "artifact"),
+                       counted(sources, "source"),
+                       counted(manifest.files.size(), "file"),
+                       manifest.complete() ? "" : ", " + counted(manifest.holes.size(), "hole"));
 }
 
 /// Everything after the build. Whatever fails here is said, and the build's exit stays its own.

@@ -27,12 +27,6 @@ Json item_of(const lineage::ChannelHead& head)
             {"since", format_time(head.at)}};
 }
 
-Json member_or_null(const Json& item, const char* key)
-{
-    const auto found = item.find(key);
-    return found == item.end() ? Json() : *found;
-}
-
 /// What channel.set says of the one thing that was selected. Packages of one version for several
 /// architectures are one head, which has no digest then.
 Json head_of(const Json& items, const std::string& channel)
@@ -50,7 +44,7 @@ Json head_of(const Json& items, const std::string& channel)
                       {"kind", type},
                       {"name", item.at("name")},
                       {"version", package ? item.at("version") : Json()},
-                      {"digest", member_or_null(item, package ? "sha256" : "digest")}};
+                      {"digest", item.value(package ? "sha256" : "digest", Json())}};
         if (head.is_null()) {
             head = std::move(found);
             continue;

@@ -17,11 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_team_ledger(const Context& context)
-{
-    return context.store_url.find("://") != std::string::npos;
-}
-
 /// A team's ledger is what the folder's store is from now on; an address with a password is not
 /// written down.
 std::string settings_for(const Context& context)
@@ -30,7 +25,7 @@ std::string settings_for(const Context& context)
     constexpr std::string_view usual = "# store: .stemma/lineage.db";
     const auto at = text.find(usual);
     const bool is_public = lineage::shown_store(context.store_url) == context.store_url;
-    if (is_team_ledger(context) && is_public && at != std::string::npos) {
+    if (context.is_team_ledger() && is_public && at != std::string::npos) {
         text.replace(at, usual.size(), "store: " + canonical_json(context.store_url));
     }
     return text;
@@ -53,7 +48,7 @@ int run_init(Context& context, const Args& args)
     if (!fs::exists(settings)) {
         write_file(settings, settings_for(context));
         context.log().info("wrote {}", settings.string());
-        if (!is_team_ledger(context)) {
+        if (!context.is_team_ledger()) {
             // These settings name no other store: one that is empty answers, one that is missing
             // is an error.
             lineage::Store::open((inner / "lineage.db").string(),
@@ -63,7 +58,7 @@ int run_init(Context& context, const Args& args)
         }
     }
     context.log().info("{} {}", made ? "made" : "already there:", inner.string());
-    if (is_team_ledger(context)) {
+    if (context.is_team_ledger()) {
         (void)context.store(lineage::Store::Mode::write); // makes it, or finds it
         context.log().info("the ledger in {} is there", lineage::shown_store(context.store_url));
     }

@@ -128,11 +128,6 @@ Json artifact_json(const model::Manifest& manifest, const model::Artifact& artif
     return item;
 }
 
-std::string count(std::size_t number, std::string_view noun)
-{
-    return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
-}
-
 std::string heading(const model::Manifest& manifest)
 {
     const auto& build = manifest.build;
@@ -152,10 +147,10 @@ std::string heading(const model::Manifest& manifest)
         text += fmt::format("  with {}\n", printable(build.toolchain));
     }
     text += fmt::format("  {}, {}, {}, {}\n\n",
-                        count(manifest.steps.size(), "step"),
-                        count(manifest.artifacts.size(), "artifact"),
-                        count(manifest.files.size(), "file"),
-                        manifest.complete() ? "complete" : count(manifest.holes.size(), "hole"));
+                        counted(manifest.steps.size(), "step"),
+                        counted(manifest.artifacts.size(), "artifact"),
+                        counted(manifest.files.size(), "file"),
+                        manifest.complete() ? "complete" : counted(manifest.holes.size(), "hole"));
     for (const auto& hole : manifest.holes) {
         text +=
             fmt::format("  not seen: {}: {}\n", printable(hole.program), printable(hole.reason));
@@ -253,7 +248,7 @@ int run_manifest_verify(Context& context, const Args& args)
                             {"PATH", "path"},
                             {"EXPECTED", "expected", Column::Align::left, Column::Style::digest},
                             {"ACTUAL", "actual", Column::Align::left, Column::Style::digest}});
-    context.log().info("{} as recorded, {} not", count(same, "file"), different);
+    context.log().info("{} as recorded, {} not", counted(same, "file"), different);
     return different == 0 ? shown : exit_differs;
 }
 

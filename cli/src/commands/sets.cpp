@@ -9,7 +9,6 @@
 namespace stemma::cli {
 
 using lineage::Kind;
-using lineage::Node;
 using lineage::Nodes;
 
 namespace {

@@ -45,6 +45,8 @@ public:
     /// The store, opened at first use; reading commands never create one.
     lineage::Store& store(lineage::Store::Mode mode = lineage::Store::Mode::read);
 
+    /// True for an address of a server, false for a file.
+    [[nodiscard]] bool is_team_ledger() const { return store_url.find("://") != std::string::npos; }
     /// Why the store that was opened may not know everything; see lineage::Store::out_of_reach().
     [[nodiscard]] std::optional<lineage::Gap> store_gap() const;
     /// How this program is called for the same store. A password that the store's address holds

@@ -36,6 +36,9 @@ struct Answer {
 /// returns  the exit status: 0, or 4 when the answer is incomplete
 int show(Context& context, const Answer& answer, const std::vector<Column>& columns);
 
+/// "1 step", "2 steps".
+std::string counted(std::size_t number, std::string_view noun);
+
 /// A table alone, for parts of a longer text.
 std::string
 format_table(const Json& items, const std::vector<Column>& columns, bool colour, std::size_t width);
